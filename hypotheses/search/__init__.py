@@ -1,0 +1,1 @@
+"""Symbolic search: programs from examples, without a model."""

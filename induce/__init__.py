@@ -1,0 +1,1 @@
+"""From a handful of examples to a verified, readable program."""

@@ -1,0 +1,1 @@
+"""Readers: from a benchmark's own files to tasks and, apart from them, their answers."""

@@ -1,0 +1,1 @@
+"""Batch solving on a Ray cluster. Nothing is here yet."""
