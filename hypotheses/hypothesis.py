@@ -59,12 +59,17 @@ class Implementation:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A hypothesis with a program that claims to carry it out; ``round`` and ``sample`` say when it came."""
+    """A hypothesis with a program that claims to carry it out.
+
+    ``round`` and ``sample`` say when the hypothesis came; ``completion`` is what an implementer read the
+    program from, ``None`` where the proposer wrote it.
+    """
 
     hypothesis: Hypothesis
     program: Program
     round: int = 0
     sample: int = 0
+    completion: Completion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,14 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Usage)))
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a proposer says of its own work: what it cost, and in ``note`` why it stopped, if that matters."""
+
+    usage: Usage = field(default_factory=Usage)
+    note: str = ""
 
 
 Outcome = Literal["solved", "unsolved", "infeasible"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
-    from hypotheses.hypothesis import Feedback, Hypothesis, Implementation, Proposal
+    from hypotheses.hypothesis import Feedback, Hypothesis, Implementation, Proposal, Report
     from hypotheses.task import Task
     from memory import Concept
 
@@ -23,11 +23,11 @@ class Proposer(Protocol):
 
     def propose(
         self, task: Task, concepts: Sequence[Concept], feedback: Sequence[Feedback], n: int
-    ) -> AsyncIterator[Proposal]:
-        """Yield at most ``n`` proposals for one round.
+    ) -> AsyncGenerator[Proposal | Report, None]:
+        """Yield at most ``n`` proposals for one round, and reports of what they cost whenever that is known.
 
         ``feedback`` holds one entry for each earlier round, oldest first, so its length is the number of the
-        round. Yielding nothing ends the rounds. Closing the iterator cancels what is still under way.
+        round. Yielding nothing ends the rounds. Closing the generator cancels what is still under way.
         Raises ``ProposerError`` where the proposer cannot do its work at all.
         """
         ...

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from hypotheses.grammar import Grammar
     from sandboxes import CallStyle
@@ -63,6 +63,24 @@ class Task:
     def __post_init__(self) -> None:
         if not self.examples:
             raise ValueError(f"task {self.id!r} has no examples; give it at least one input with its output")
+
+    @classmethod
+    def from_pairs(
+        cls,
+        pairs: Iterable[tuple[Any, Any]],
+        queries: Iterable[Any] = (),
+        *,
+        id: str = "task",  # noqa: A002  what it is called everywhere else
+        call: CallStyle = "single",
+        description: str = "",
+    ) -> Self:
+        """Make a task of (input, output) pairs, with a signature inferred from them.
+
+        Raises ``ValueError`` where there are no pairs, or their inputs do not fit ``call``.
+        """
+        examples = tuple(Example(given, wanted) for given, wanted in pairs)
+        signature = infer_signature(examples, call) if examples else Signature(())
+        return cls(id, examples, tuple(queries), signature, description=description)
 
 
 def infer_type(values: Sequence[Any]) -> str:

@@ -18,6 +18,8 @@ class Limits:
     Raises ``ValueError`` for a budget that is not positive and finite.
     """
 
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  for the settings that hold it
+
     seconds: float = 2.0
     memory_mb: int = 256
     output_bytes: int = 1_000_000

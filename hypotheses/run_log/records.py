@@ -1,0 +1,131 @@
+"""How tasks, candidates and solutions become rows, and rows become them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from hypotheses.hypothesis import Candidate, Completion, Hypothesis, Solution, Usage, Verdict
+from hypotheses.run_log import schema
+from hypotheses.selection import Judged
+from hypotheses.solver import Entry
+from sandboxes import Execution, Program
+from sandboxes.values import dumps, loads
+
+
+class TaskWriter:
+    """Writes one task's records into an open transaction."""
+
+    def __init__(self, connection: sa.Connection, task_id: str) -> None:
+        self._connection = connection
+        self._task_id = task_id
+        self._verdict_ids: dict[str, int] = {}
+        self._candidate_ids: dict[int, int] = {}
+
+    def write(self, entries: Sequence[Entry], solution: Solution) -> None:
+        """Write all entries, then the solution that was chosen among them."""
+        for entry in entries:
+            self._write_entry(entry)
+        chosen = None if solution.candidate is None else self._candidate_ids[id(solution.candidate)]
+        self._insert(
+            schema.SOLUTIONS,
+            task_id=self._task_id,
+            outcome=solution.outcome,
+            predictions=dumps([list(values) for values in solution.predictions]),
+            candidate_id=chosen,
+            usage=json.dumps(asdict(solution.usage)),
+            note=solution.note,
+            finished=now(),
+        )
+
+    def _write_entry(self, entry: Entry) -> None:
+        hypothesis = entry.proposal.hypothesis
+        hypothesis_id = self._insert(
+            schema.HYPOTHESES,
+            task_id=self._task_id,
+            round=entry.round,
+            sample=entry.sample,
+            proposer=hypothesis.proposer,
+            text=hypothesis.text,
+            parents=json.dumps(hypothesis.parents),
+            completion_id=self._write_completion(entry, entry.proposal.completion),
+        )
+        for one in entry.judged:
+            self._candidate_ids[id(one.candidate)] = self._insert(
+                schema.CANDIDATES,
+                hypothesis_id=hypothesis_id,
+                verdict_id=self._write_verdict(one),
+                completion_id=self._write_completion(entry, one.candidate.completion),
+            )
+
+    def _write_completion(self, entry: Entry, completion: Completion | None) -> int | None:
+        if completion is None:
+            return None
+        record = asdict(completion) | {"task_id": self._task_id, "round": entry.round, "sample": entry.sample}
+        return self._insert(schema.COMPLETIONS, **record)
+
+    def _write_verdict(self, one: Judged) -> int:
+        program, verdict = one.candidate.program, one.verdict
+        if program.key not in self._verdict_ids:
+            known = sa.select(schema.PROGRAMS.c.key).where(schema.PROGRAMS.c.key == program.key)
+            if self._connection.execute(known).first() is None:
+                self._insert(schema.PROGRAMS, key=program.key, **asdict(program))
+            self._verdict_ids[program.key] = self._insert(
+                schema.VERDICTS,
+                task_id=self._task_id,
+                program_key=program.key,
+                passed=verdict.passed,
+                total=verdict.total,
+                correct=json.dumps(verdict.correct),
+                executions=_write_executions(verdict.executions),
+                query_executions=_write_executions(verdict.query_executions),
+            )
+        return self._verdict_ids[program.key]
+
+    def _insert(self, table: sa.Table, **values: Any) -> int:
+        key = self._connection.execute(table.insert().values(values)).inserted_primary_key
+        return int(key[0]) if key is not None and isinstance(key[0], int) else 0
+
+
+def read_solution(row: Mapping[Any, Any]) -> Solution:
+    """Make a solution of a row of solutions joined with its candidate, which may be absent."""
+    judged = None if row["candidate_id"] is None else read_judged(row)
+    return Solution(
+        row["task_id"],
+        row["outcome"],
+        tuple(tuple(values) for values in loads(row["predictions"])),
+        judged.candidate if judged else None,
+        judged.verdict if judged else None,
+        Usage(**json.loads(row["usage"])),
+        row["note"],
+    )
+
+
+def _write_executions(executions: Sequence[Execution]) -> str:
+    return dumps([[e.status, e.value, e.error, e.stdout, round(e.seconds, 6)] for e in executions])
+
+
+def _read_executions(text: str) -> tuple[Execution, ...]:
+    return tuple(Execution(*fields) for fields in loads(text))
+
+
+def read_judged(row: Mapping[Any, Any]) -> Judged:
+    """Make a judged candidate of a row of candidates joined with hypothesis, program and verdict."""
+    hypothesis = Hypothesis(row["text"], tuple(json.loads(row["parents"])), row["proposer"])
+    program = Program(row["source"], row["entry_point"], row["call"])
+    verdict = Verdict(
+        _read_executions(row["executions"]),
+        tuple(json.loads(row["correct"])),
+        _read_executions(row["query_executions"]),
+    )
+    return Judged(Candidate(hypothesis, program, row["round"], row["sample"]), verdict)
+
+
+def now() -> str:
+    """Give the present time, to the second, with its zone."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,107 @@
+"""Which candidate wins: explicit, and the same for every proposer."""
+
+from __future__ import annotations
+
+import io
+import tokenize
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hypotheses.equality import canonical
+from hypotheses.hypothesis import Candidate, Verdict
+
+SelectionRule = Literal["all-rounds", "last-round"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A candidate and what running it showed."""
+
+    candidate: Candidate
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The winner, and per query up to ``attempts`` distinct predictions, best first."""
+
+    best: Judged | None
+    predictions: tuple[tuple[Any, ...], ...]
+
+
+def select(judged: Sequence[Judged], queries: int, attempts: int, rule: SelectionRule) -> Selection:
+    """Choose among the judged candidates of a task with ``queries`` queries.
+
+    ``all-rounds``
+        All candidates of all rounds compete: consistency with the examples first, then agreement between
+        behaviours (programs that answer the queries alike vote together), then description length.
+    ``last-round``
+        Only the last round's candidates: most examples right, ties to the lowest sample. The rule of
+        Qiu et al. 2023 ("Phenomenal Yet Puzzling", section 3).
+    """
+    ranked = _RULES[rule](judged)
+    predictions = tuple(_distinct(ranked, query, attempts) for query in range(queries))
+    return Selection(ranked[0] if ranked else None, predictions)
+
+
+def best_of_round(judged: Sequence[Judged]) -> Judged:
+    """Give the candidate that feedback is given on: most examples right, ties to the lowest sample."""
+    return min(judged, key=lambda one: (-one.verdict.passed, one.candidate.sample))
+
+
+def description_length(source: str) -> int:
+    """Count the tokens of a program; comments and line breaks cost nothing, nor do long names."""
+    free = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    count = 0
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            count += token.type not in free
+    except (tokenize.TokenError, SyntaxError):
+        return max(count, len(source))  # not Python: never the shorter description
+    return count
+
+
+def _rank_last_round(judged: Sequence[Judged]) -> list[Judged]:
+    last = max((one.candidate.round for one in judged), default=0)
+    of_last = [one for one in judged if one.candidate.round == last]
+    return sorted(of_last, key=lambda one: (-one.verdict.passed, one.candidate.sample))
+
+
+def _rank_all_rounds(judged: Sequence[Judged]) -> list[Judged]:
+    votes: dict[Hashable, int] = {}
+    for one in judged:
+        votes[_behaviour(one)] = votes.get(_behaviour(one), 0) + 1
+
+    def key(one: Judged) -> tuple[int, ...]:
+        length = description_length(one.candidate.program.source)
+        # A program that answers no query agrees with nobody.
+        agreement = votes[_behaviour(one)] if _answers(one) or not one.verdict.query_executions else 0
+        return (-one.verdict.passed, -agreement, length, one.candidate.round, one.candidate.sample)
+
+    return sorted(judged, key=key)
+
+
+_RULES: dict[SelectionRule, Callable[[Sequence[Judged]], list[Judged]]] = {
+    "all-rounds": _rank_all_rounds,
+    "last-round": _rank_last_round,
+}
+
+
+def _behaviour(one: Judged) -> Hashable:
+    """Give a key shared by the equally consistent candidates that answer every query alike."""
+    runs = one.verdict.query_executions
+    return (one.verdict.passed, *((run.ok, canonical(run.value) if run.ok else None) for run in runs))
+
+
+def _answers(one: Judged) -> int:
+    return sum(run.ok for run in one.verdict.query_executions)
+
+
+def _distinct(ranked: Sequence[Judged], query: int, attempts: int) -> tuple[Any, ...]:
+    values: dict[Hashable, Any] = {}
+    for one in ranked:
+        run = one.verdict.query_executions[query]
+        if run.ok and len(values) < attempts:
+            values.setdefault(canonical(run.value), run.value)
+    return tuple(values.values())

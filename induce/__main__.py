@@ -1,0 +1,5 @@
+"""``python -m induce``."""
+
+from induce.cli import main
+
+main()

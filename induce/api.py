@@ -1,0 +1,142 @@
+"""Solve tasks from Python."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterable
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar, Unpack, overload
+
+from hypotheses.hypothesis import Solution
+from hypotheses.selection import SelectionRule
+from hypotheses.solver import Recorder
+from hypotheses.task import Task
+from induce.runs import start_run
+from induce.settings import resolve_settings
+from induce.tasks import TaskSet, load_tasks
+from induce.wiring import WiredProposer, make_proposer, open_solver
+
+
+class SolveOptions(TypedDict, total=False):
+    """What ``solve`` may be told; what is left out comes from the settings.
+
+    ``proposer``     ``search`` (the default) or ``recorded:TRANSCRIPT``
+    ``select``       how the winner is chosen: ``all-rounds`` or ``last-round``
+    ``attempts``     how many distinct predictions a query may have
+    ``seconds``      the search's time for one task
+    ``out``          path of a new run log, which needs tasks that come from a source
+    ``on_solution``  called with each solution as it is done
+    """
+
+    proposer: str
+    select: SelectionRule
+    attempts: int
+    seconds: float
+    out: str | Path
+    on_solution: Callable[[Solution], None]
+
+
+T = TypeVar("T")
+
+Tasks = str | Path | TaskSet | Iterable[Task]
+
+
+@overload
+async def asolve(tasks: Task, **options: Unpack[SolveOptions]) -> Solution: ...
+
+
+@overload
+async def asolve(tasks: Tasks, **options: Unpack[SolveOptions]) -> list[Solution]: ...
+
+
+async def asolve(tasks: Task | Tasks, **options: Unpack[SolveOptions]) -> Solution | list[Solution]:
+    """Solve one task or many.
+
+    ``tasks`` is a ``Task`` (one solution comes back), several, or where they are: a file, a folder, or
+    ``arc1:training`` and the like. The list that comes back follows the order of the tasks.
+
+    Raises ``InduceError`` where our side failed; a task without a solution is no error.
+    """
+    settings = resolve_settings(
+        {
+            "solver": {"select": options.get("select"), "attempts": options.get("attempts")},
+            "search": {"seconds": options.get("seconds")},
+        }
+    )
+    proposer, out, on_solution = (
+        options.get("proposer", "search"),
+        options.get("out"),
+        options.get("on_solution"),
+    )
+    if isinstance(tasks, str | Path):
+        tasks = load_tasks(tasks)
+    if out is not None and not isinstance(tasks, TaskSet):
+        raise ValueError("a run log needs tasks that can be read again: pass a path or induce.load_tasks(…)")
+    order: dict[str, int] = {}
+    solutions: list[Solution] = []
+
+    def numbered(source: Iterable[Task]) -> Iterable[Task]:
+        for task in source:
+            order[task.id] = len(order)
+            yield task
+
+    async def run(source: Iterable[Task], wired: WiredProposer, log: Recorder | None) -> None:
+        with open_solver(wired, settings, log) as solver:
+            async for solution in solver.stream(numbered(source)):
+                solutions.append(solution)
+                if on_solution is not None:
+                    on_solution(solution)
+
+    if isinstance(tasks, TaskSet) and out is not None:
+        started = start_run(tasks, sum(1 for _ in tasks), proposer, settings, Path(out))
+        with started.log:
+            await run(tasks, started.proposer, started.log)
+    else:
+        source = [tasks] if isinstance(tasks, Task) else tasks
+        await run(source, make_proposer(proposer, settings), None)
+    solutions.sort(key=lambda solution: order[solution.task_id])
+    return solutions[0] if isinstance(tasks, Task) else solutions
+
+
+@overload
+def solve(tasks: Task, **options: Unpack[SolveOptions]) -> Solution: ...
+
+
+@overload
+def solve(tasks: Tasks, **options: Unpack[SolveOptions]) -> list[Solution]: ...
+
+
+def solve(tasks: Task | Tasks, **options: Unpack[SolveOptions]) -> Solution | list[Solution]:
+    """Solve one task or many; as ``asolve``, for code that does not await.
+
+    Works inside a running event loop too, as in a notebook, by working in a thread of its own meanwhile.
+
+    >>> import induce
+    >>> solution = induce.solve(induce.Task.from_pairs([("ada", "ADA"), ("bob", "BOB")], queries=["eve"]))
+    >>> solution.predictions
+    (('EVE',),)
+    """
+    return _run(asolve(tasks, **options))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            outcome.append(asyncio.run(work))
+        except BaseException as error:  # handed on to the caller's thread
+            failure.append(error)
+
+    thread = threading.Thread(target=target, name="induce-solve")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]

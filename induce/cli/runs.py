@@ -1,0 +1,126 @@
+"""``induce runs``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.filesize import decimal
+from rich.table import Table
+
+from hypotheses.run_log import RunLog
+from induce.cli.output import BadTasks, console, error_console, print_json
+from induce.cli.progress import Display
+from induce.runs import delete_run, find_runs, old_runs, reload_tasks
+from induce.settings import resolve_settings
+from induce.solution_view import render_line, render_solution, solution_record
+from sandboxes import RunLogError
+
+app = typer.Typer(help="Look at recorded runs, and clear away old ones.", no_args_is_help=True)
+
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")]
+
+
+@app.command("list")
+def list_runs(json: _Json = False) -> None:
+    """List the runs in the runs folder, oldest first.
+
+    Example:
+
+      induce runs list --json
+    """
+    settings = resolve_settings()
+    table = Table("run", "begun", "proposer", "tasks", "done", "solved", "size", box=None, header_style="dim")
+    for path in find_runs(settings):
+        try:
+            with RunLog.open(path) as log:
+                info, outcomes = log.info, log.count()
+        except RunLogError as error:
+            error_console().print(f"skipped: {error}", style="yellow", markup=False, soft_wrap=True)
+            continue
+        done, solved, size = sum(outcomes.values()), outcomes.get("solved", 0), path.stat().st_size
+        if json:
+            record = {"run": str(path), "size_bytes": size, "done": done, "solved": solved}
+            print_json(record | _described(asdict(info)))
+        else:
+            counts = (str(info.tasks), str(done), str(solved), decimal(size))
+            table.add_row(str(path), info.created, info.proposer, *counts)
+    if not json:
+        console().print(table if table.rows else f"no runs in {settings.runs.directory}")
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="The run log.")],
+    task: Annotated[list[str] | None, typer.Argument(help="Ids of tasks to show in full.")] = None,
+    json: _Json = False,
+) -> None:
+    """Show a run: a line for each task, or some of its tasks in full.
+
+    Examples:
+
+      induce runs show run.sqlite
+
+      induce runs show run.sqlite 007bbfb7
+    """
+    wanted = set(task or ())
+    with RunLog.open(run) as log:
+        info = log.info
+        display = Display(0, json=json)
+        tasks = {one.id: one for one in reload_tasks(log, BadTasks()) if one.id in wanted} if wanted else {}
+        if not wanted and not json:
+            console().print(
+                f"{info.source}: {info.tasks} tasks, {info.proposer}, begun {info.created}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+        for solution in log.solutions():
+            if wanted and solution.task_id not in wanted:
+                continue
+            wanted.discard(solution.task_id)
+            if json:
+                print_json(solution_record(solution))
+            elif solution.task_id in tasks:
+                display.show(render_solution(tasks[solution.task_id], solution))
+            else:
+                display.show(render_line(solution))
+    if task and wanted:
+        raise RunLogError(f"{run} has no solution for {', '.join(sorted(wanted))}")
+
+
+@app.command()
+def gc(
+    older_than: Annotated[
+        float | None, typer.Option(help="Age in days. Default: the setting runs.retention_days.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    json: _Json = False,
+) -> None:
+    """Delete the runs in the runs folder that nobody wrote to for a while.
+
+    Runs that were given a place of their own with --out are never touched.
+
+    Example:
+
+      induce runs gc --older-than 7 --dry-run
+    """
+    settings = resolve_settings({"runs": {"retention_days": older_than}})
+    freed = 0
+    for path in old_runs(settings):
+        size = path.stat().st_size if dry_run else delete_run(path)
+        freed += size
+        if json:
+            print_json({"run": str(path), "bytes": size, "deleted": not dry_run})
+        else:
+            console().print(
+                f"{'would delete' if dry_run else 'deleted'} {path} ({decimal(size)})", soft_wrap=True
+            )
+    if not json:
+        console().print(f"{decimal(freed)} {'would be ' if dry_run else ''}freed")
+
+
+def _described(info: dict[str, object]) -> dict[str, object]:
+    return {key: value for key, value in info.items() if key != "settings"}

@@ -1,0 +1,143 @@
+"""``induce solve`` and ``induce resume``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hypotheses.task import Task
+from induce.cli.output import BadTasks, print_json
+from induce.cli.progress import Display
+from induce.runs import Run, resume_run, start_run
+from induce.settings import resolve_settings
+from induce.solution_view import render_line, render_solution, solution_record
+from induce.tasks import load_tasks
+from induce.wiring import open_solver
+
+DETAILED = 20
+"""How many solutions are shown in full; further ones take a line each."""
+
+
+def solve(
+    tasks: Annotated[
+        str, typer.Argument(help="A file, a folder, or arc1:training, arc1:007bbfb7, arc2:evaluation …")
+    ],
+    proposer: Annotated[
+        str, typer.Option(help="Who proposes programs: search, or recorded:TRANSCRIPT.")
+    ] = "search",
+    select: Annotated[
+        str | None, typer.Option(help="How the winner is chosen: all-rounds or last-round.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="The search's time for one task.")] = None,
+    attempts: Annotated[int | None, typer.Option(help="Distinct predictions for one query.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The new run log. Default: one in the runs folder.")
+    ] = None,
+    task_format: Annotated[
+        str | None, typer.Option("--format", help="The tasks' format, where it is not to be detected.")
+    ] = None,
+    shots: Annotated[int | None, typer.Option(help="Examples to show, of benchmarks that have many.")] = None,
+    output_column: Annotated[
+        str | None, typer.Option(help="A spreadsheet's column with the outputs. Default: the last.")
+    ] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report bad tasks and go on.")] = False,
+    details: Annotated[
+        bool | None, typer.Option("--details/--no-details", help=f"Default: the first {DETAILED} in full.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a task, and nothing else.")
+    ] = False,
+) -> None:
+    """Find a program for each task, verify it on every example, and answer the queries.
+
+    Every run is recorded: [bold]induce resume[/bold] goes on after an interruption, and
+    [bold]induce score[/bold] compares the predictions with the answers.
+
+    Examples:
+
+      induce solve examples
+
+      induce solve table.csv --output-column email --json
+
+      induce solve tasks.jsonl --seconds 30 --out run.sqlite
+    """
+    settings = resolve_settings(
+        {"solver": {"select": select, "attempts": attempts}, "search": {"seconds": seconds}}
+    )
+    loaded = load_tasks(
+        tasks,
+        format=task_format,
+        shots=shots,
+        output_column=output_column,
+        skip_bad=BadTasks() if skip_bad else None,
+    )
+    count = sum(1 for _ in loaded)  # reads every task once, so that a bad one stops us before work is spent
+    _work(start_run(loaded, count, proposer, settings, out), count, json=json, details=details)
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(help="The run log to go on with.")],
+    details: Annotated[
+        bool | None, typer.Option("--details/--no-details", help=f"Default: the first {DETAILED} in full.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a task, and nothing else.")
+    ] = False,
+) -> None:
+    """Go on with a run that was interrupted, under the settings it was started with.
+
+    What has its solution in the log is not solved again, nor printed again.
+
+    Example:
+
+      induce resume run.sqlite
+    """
+    opened = resume_run(run, BadTasks())
+    left = opened.log.info.tasks - sum(opened.log.count().values())
+    _work(opened, left, json=json, details=details)
+
+
+def _work(run: Run, left: int, *, json: bool, details: bool | None) -> None:
+    """Solve what is left of a run, showing each solution as it is done."""
+    with run.log, Display(left, json=json) as display:
+        try:
+            asyncio.run(_solve_and_show(run, display, json=json, details=details))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            display.remark(f"interrupted; go on with: induce resume {run.log.path}")
+            raise KeyboardInterrupt from None
+        display.finish(f"{_summary(run.log.count())}; run: {run.log.path}")
+
+
+async def _solve_and_show(run: Run, display: Display, *, json: bool, details: bool | None) -> None:
+    under_way: dict[str, Task] = {}
+
+    def remembered() -> Iterator[Task]:
+        for task in run.unfinished():
+            under_way[task.id] = task
+            yield task
+
+    shown = 0
+    with open_solver(run.proposer, run.settings, run.log) as solver:
+        async for solution in solver.stream(remembered()):
+            task = under_way.pop(solution.task_id)
+            shown += 1
+            if json:
+                print_json(solution_record(solution))
+            elif details or (details is None and shown <= DETAILED):
+                display.show(render_solution(task, solution))
+            else:
+                display.show(render_line(solution))
+            display.advance(solved=solution.solved)
+
+
+def _summary(outcomes: dict[str, int]) -> str:
+    total = Counter(outcomes).total()
+    parts = [f"{outcomes.get('solved', 0)} of {total} tasks solved"]
+    if infeasible := outcomes.get("infeasible"):
+        parts.append(f"{infeasible} infeasible")
+    return ", ".join(parts)

@@ -1,0 +1,134 @@
+"""Settings: one frozen model, filled from flags, environment, ``induce.toml`` and defaults, in that order.
+
+Environment variables are named ``INDUCE_<GROUP>__<NAME>``, such as ``INDUCE_SEARCH__SECONDS=30``; in
+``induce.toml`` the same setting is ``seconds`` in the table ``[search]``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from hypotheses.selection import SelectionRule
+from sandboxes import Limits, SettingsError
+
+FILE_NAME = "induce.toml"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SandboxSettings(_Group):
+    """The embedded sandbox."""
+
+    servers: int | None = Field(None, ge=1, description="fork servers; default: one a core")
+    relaxed: bool = Field(False, description="run on a machine that lacks seccomp, less contained")
+
+
+class SearchSettings(_Group):
+    """The symbolic search."""
+
+    seconds: float = Field(10.0, gt=0, description="time for one task")
+    max_terms: int | None = Field(None, ge=1, description="terms for one task; makes a run repeatable")
+
+
+class SolverSettings(_Group):
+    """The loop. What is not set is chosen to suit the proposer."""
+
+    rounds: int | None = Field(None, ge=1, description="rounds of feedback at most, the first included")
+    samples: int = Field(64, ge=1, description="proposals in a round")
+    programs: int = Field(8, ge=1, description="programs for one hypothesis")
+    attempts: int = Field(1, ge=1, description="distinct predictions for one query")
+    select: SelectionRule = Field("all-rounds", description="how the winner is chosen")
+    concurrency: int | None = Field(None, ge=1, description="tasks solved at the same time")
+
+
+class RunSettings(_Group):
+    """Where runs are kept, and how long."""
+
+    directory: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("induce") / "runs",
+        description="where runs go that are not given a name",
+    )
+    retention_days: float = Field(30.0, gt=0, description="age at which `induce runs gc` deletes them")
+
+
+class Settings(BaseSettings):
+    """All settings, resolved."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="INDUCE_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    limits: Limits = Field(default_factory=Limits)
+    sandbox: SandboxSettings = Field(default_factory=SandboxSettings)
+    search: SearchSettings = Field(default_factory=SearchSettings)
+    solver: SolverSettings = Field(default_factory=SolverSettings)
+    runs: RunSettings = Field(default_factory=RunSettings)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put flags before the environment before the file."""
+        from_file = InitSettingsSource(settings_cls, init_kwargs=_read_file())
+        return init_settings, env_settings, from_file
+
+
+def resolve_settings(flags: Mapping[str, Mapping[str, Any]] | None = None) -> Settings:
+    """Resolve all settings; ``flags`` are the user's, by group, and those that are ``None`` are left out.
+
+    Raises ``SettingsError`` that names the setting and its value.
+    """
+    given = {
+        group: {name: value for name, value in values.items() if value is not None}
+        for group, values in (flags or {}).items()
+    }
+    try:
+        return Settings(**{group: values for group, values in given.items() if values})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise SettingsError(
+            f"the setting {name} cannot be {first['input']!r}: {first['msg']}; "
+            "`induce settings show` lists all, and where they come from"
+        ) from error
+
+
+def settings_file() -> Path | None:
+    """Give the ``induce.toml`` in force: the nearest in this folder or above, else the user's own."""
+    here = Path.cwd()
+    places = [*(folder / FILE_NAME for folder in (here, *here.parents)), user_settings_file()]
+    return next((place for place in places if place.is_file()), None)
+
+
+def user_settings_file() -> Path:
+    """Give the place of the user's own settings file, whether or not there is one."""
+    return platformdirs.user_config_path("induce") / FILE_NAME
+
+
+def _read_file() -> dict[str, Any]:
+    path = settings_file()
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"cannot read the settings in {path}: {error}") from error

@@ -1,0 +1,83 @@
+"""How a solution looks: to a person in the terminal, and to a machine as a record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.syntax import Syntax
+from rich.text import Text
+
+from hypotheses.hypothesis import Solution
+from hypotheses.task import Task
+from induce.render import render_predictions
+
+_STYLES = {"solved": "green", "unsolved": "red", "infeasible": "yellow"}
+
+
+def solution_record(solution: Solution) -> dict[str, Any]:
+    """Give what ``induce solve --json`` prints of a solution."""
+    candidate, verdict = solution.candidate, solution.verdict
+    return {
+        "task_id": solution.task_id,
+        "solved": solution.solved,
+        "outcome": solution.outcome,
+        "passed": verdict.passed if verdict else 0,
+        "total": verdict.total if verdict else 0,
+        "hypothesis": candidate.hypothesis.text if candidate else None,
+        "program": candidate.program.source if candidate else None,
+        "entry_point": candidate.program.entry_point if candidate else None,
+        "call": candidate.program.call if candidate else None,
+        "predictions": [list(values) for values in solution.predictions],
+        "usage": asdict(solution.usage),
+        "note": solution.note,
+    }
+
+
+def render_line(solution: Solution) -> Text:
+    """Show a solution in one line."""
+    return Text.assemble(
+        (f"{solution.outcome:10}", _STYLES[solution.outcome]),
+        " ",
+        solution.task_id,
+        " ",
+        (_counts(solution), "dim"),
+    )
+
+
+def render_solution(task: Task, solution: Solution) -> RenderableType:
+    """Show a solution in full: the rule in words, the program, the verdict and the predictions."""
+    style = _STYLES[solution.outcome]
+    parts: list[RenderableType] = [
+        Rule(
+            Text.assemble((solution.task_id, "bold"), "  ", (solution.outcome, style)),
+            align="left",
+            style=style,
+        )
+    ]
+    if solution.note:
+        parts.append(Padding(Text(solution.note, style=style), (0, 2)))
+    if solution.candidate is not None:
+        rule = solution.candidate.hypothesis.text
+        if rule:
+            parts.append(Padding(Text(rule, style="italic"), (0, 2)))
+        source = Syntax(
+            solution.candidate.program.source,
+            "python",
+            theme="ansi_dark",
+            background_color="default",
+            word_wrap=True,
+        )
+        parts += [Padding(source, (1, 4)), Padding(Text(_counts(solution), style=style), (0, 2))]
+    if any(solution.predictions):
+        parts.append(Padding(render_predictions(task, solution.predictions), (0, 2)))
+    return Group(*parts, Text())
+
+
+def _counts(solution: Solution) -> str:
+    verdict = solution.verdict
+    passed = f"{verdict.passed} of {verdict.total} examples right, " if verdict else "no candidate, "
+    return f"{passed}{solution.usage.programs} programs run, {solution.usage.seconds:.2f} s"

@@ -1,0 +1,76 @@
+"""From settings to a solver that is ready to work."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hypotheses.proposer import Implementer, Proposer
+from hypotheses.recorded import RecordedProposer
+from hypotheses.search import SearchProposer
+from hypotheses.solver import Recorder, Solver, SolverConfig
+from induce.settings import Settings
+from sandboxes import EmbeddedSandbox, ProposerError
+
+
+@dataclass(frozen=True, slots=True)
+class WiredProposer:
+    """A proposer with what the loop must know of it.
+
+    ``spec`` makes it again; ``content_hash`` is that of a transcript, empty for others; ``concurrency`` is
+    how many tasks it serves well at a time.
+    """
+
+    spec: str
+    proposer: Proposer
+    implementer: Implementer | None
+    content_hash: str
+    concurrency: int
+    rounds: int | None
+    stop_early: bool
+
+
+def make_proposer(spec: str, settings: Settings) -> WiredProposer:
+    """Make the proposer that ``spec`` names: ``search`` or ``recorded:TRANSCRIPT``.
+
+    Raises ``ProposerError`` for another name, or a transcript that cannot be read.
+    """
+    kind, _, argument = spec.partition(":")
+    if spec == "search":
+        search = SearchProposer(seconds=settings.search.seconds, max_terms=settings.search.max_terms)
+        # A search keeps one core busy by itself: a second one would only halve its share of the budget.
+        return WiredProposer(spec, search, None, "", 1, rounds=1, stop_early=True)
+    if kind == "recorded" and argument:
+        recorded = RecordedProposer(argument)
+        # Recorded answers are paid for already, so all of them are played.
+        return WiredProposer(
+            spec, recorded, recorded, recorded.content_hash, 4, rounds=None, stop_early=False
+        )
+    raise ProposerError(f"there is no proposer {spec!r}; there are `search` and `recorded:TRANSCRIPT`")
+
+
+@contextlib.contextmanager
+def open_solver(
+    wired: WiredProposer, settings: Settings, recorder: Recorder | None = None
+) -> Iterator[Solver]:
+    """Give a solver with a sandbox of its own, which is closed at the end."""
+    chosen = settings.solver
+    config = SolverConfig(
+        rounds=chosen.rounds or wired.rounds,
+        samples=chosen.samples,
+        programs=chosen.programs,
+        attempts=chosen.attempts,
+        selection=chosen.select,
+        stop_early=wired.stop_early,
+        concurrency=chosen.concurrency or wired.concurrency,
+    )
+    with EmbeddedSandbox(servers=settings.sandbox.servers, relaxed=settings.sandbox.relaxed) as sandbox:
+        yield Solver(
+            wired.proposer,
+            sandbox,
+            implementer=wired.implementer,
+            config=config,
+            limits=settings.limits,
+            recorder=recorder,
+        )
