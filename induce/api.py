@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
@@ -58,17 +58,41 @@ async def asolve(tasks: Task | Tasks, **options: Unpack[SolveOptions]) -> Soluti
 
     Raises ``InduceError`` where our side failed; a task without a solution is no error.
     """
+    solutions = await _solve_all([tasks] if isinstance(tasks, Task) else tasks, options)
+    return solutions[0] if isinstance(tasks, Task) else solutions
+
+
+@overload
+def solve(tasks: Task, **options: Unpack[SolveOptions]) -> Solution: ...
+
+
+@overload
+def solve(tasks: Tasks, **options: Unpack[SolveOptions]) -> list[Solution]: ...
+
+
+def solve(tasks: Task | Tasks, **options: Unpack[SolveOptions]) -> Solution | list[Solution]:
+    """Solve one task or many; as ``asolve``, for code that does not await.
+
+    Works inside a running event loop too, as in a notebook, by working in a thread of its own meanwhile.
+
+    >>> import induce
+    >>> solution = induce.solve(induce.Task.from_pairs([("ada", "ADA"), ("bob", "BOB")], queries=["eve"]))
+    >>> solution.predictions
+    (('EVE',),)
+    """
+    solutions = _run(_solve_all([tasks] if isinstance(tasks, Task) else tasks, options))
+    return solutions[0] if isinstance(tasks, Task) else solutions
+
+
+async def _solve_all(tasks: Tasks, options: SolveOptions) -> list[Solution]:
     settings = resolve_settings(
         {
             "solver": {"select": options.get("select"), "attempts": options.get("attempts")},
             "search": {"seconds": options.get("seconds")},
         }
     )
-    proposer, out, on_solution = (
-        options.get("proposer", "search"),
-        options.get("out"),
-        options.get("on_solution"),
-    )
+    proposer, out = options.get("proposer", "search"), options.get("out")
+    on_solution = options.get("on_solution")
     if isinstance(tasks, str | Path):
         tasks = load_tasks(tasks)
     if out is not None and not isinstance(tasks, TaskSet):
@@ -93,31 +117,9 @@ async def asolve(tasks: Task | Tasks, **options: Unpack[SolveOptions]) -> Soluti
         with started.log:
             await run(tasks, started.proposer, started.log)
     else:
-        source = [tasks] if isinstance(tasks, Task) else tasks
-        await run(source, make_proposer(proposer, settings), None)
+        await run(tasks, make_proposer(proposer, settings), None)
     solutions.sort(key=lambda solution: order[solution.task_id])
-    return solutions[0] if isinstance(tasks, Task) else solutions
-
-
-@overload
-def solve(tasks: Task, **options: Unpack[SolveOptions]) -> Solution: ...
-
-
-@overload
-def solve(tasks: Tasks, **options: Unpack[SolveOptions]) -> list[Solution]: ...
-
-
-def solve(tasks: Task | Tasks, **options: Unpack[SolveOptions]) -> Solution | list[Solution]:
-    """Solve one task or many; as ``asolve``, for code that does not await.
-
-    Works inside a running event loop too, as in a notebook, by working in a thread of its own meanwhile.
-
-    >>> import induce
-    >>> solution = induce.solve(induce.Task.from_pairs([("ada", "ADA"), ("bob", "BOB")], queries=["eve"]))
-    >>> solution.predictions
-    (('EVE',),)
-    """
-    return _run(asolve(tasks, **options))
+    return solutions
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
@@ -125,18 +127,5 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            outcome.append(asyncio.run(work))
-        except BaseException as error:  # handed on to the caller's thread
-            failure.append(error)
-
-    thread = threading.Thread(target=target, name="induce-solve")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
+    with ThreadPoolExecutor(1, thread_name_prefix="induce-solve") as thread:
+        return thread.submit(asyncio.run, work).result()

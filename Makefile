@@ -1,0 +1,52 @@
+# `make demo` and `make test` need Python 3.11 or newer, git and make; all else they install into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export INDUCE_RUNS__DIRECTORY ?= .induce/runs
+
+.PHONY: help demo test check install soak benchmarks pythons clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/installed  ## solve the tasks under examples/ and print rules, programs and predictions
+	$(BIN)/python examples/demo.py
+
+test: check  ## run every check and every test, save the slow ones
+	$(BIN)/pytest -n auto -m "not slow"
+
+check: $(VENV)/developed  ## formatting, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: $(VENV)/developed  ## make .venv with the development tools, and the pre-commit hooks
+	$(BIN)/pre-commit install
+
+soak: $(VENV)/developed  ## the slow tests: ten thousand tasks, killed and resumed
+	$(BIN)/pytest -m slow -o timeout=3600
+
+benchmarks: $(VENV)/developed  ## measure against peers; writes benchmarks/results/
+	$(BIN)/pip install --quiet --group bench
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+pythons: ## the tests under every other Python that PYTHONS names
+	for python in $(PYTHONS); do $(MAKE) test PYTHON=$$python VENV=.venv-$$(basename $$python) || exit 1; done
+
+clean:  ## remove what the other targets made
+	rm -rf .venv* .induce build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("induce needs Python 3.11 or newer, and $(PYTHON) is " + sys.version.split()[0] + "; name another: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+$(VENV)/developed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable ".[all]" --group dev
+	touch $@ $(VENV)/installed
