@@ -11,7 +11,10 @@ help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/installed  ## solve the tasks under examples/ and print rules, programs and predictions
-	$(BIN)/python examples/demo.py
+	@rm -f .induce/demo.sqlite*
+	$(BIN)/induce solve examples/search --details
+	$(BIN)/induce solve examples/arc --proposer recorded:examples/arc_gpt4.jsonl --details --out .induce/demo.sqlite
+	$(BIN)/induce score .induce/demo.sqlite
 
 test: check  ## run every check and every test, save the slow ones
 	$(BIN)/pytest -n auto -m "not slow"

@@ -41,7 +41,9 @@ class SearchSettings(_Group):
     """The symbolic search."""
 
     seconds: float = Field(10.0, gt=0, description="time for one task")
-    max_terms: int | None = Field(None, ge=1, description="terms for one task; makes a run repeatable")
+    max_terms: int | None = Field(
+        None, ge=1, description="terms for one task, instead of time: makes a run repeatable"
+    )
 
 
 class SolverSettings(_Group):

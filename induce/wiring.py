@@ -38,7 +38,8 @@ def make_proposer(spec: str, settings: Settings) -> WiredProposer:
     """
     kind, _, argument = spec.partition(":")
     if spec == "search":
-        search = SearchProposer(seconds=settings.search.seconds, max_terms=settings.search.max_terms)
+        max_terms = settings.search.max_terms
+        search = SearchProposer(None if max_terms else settings.search.seconds, max_terms)
         # A search keeps one core busy by itself: a second one would only halve its share of the budget.
         return WiredProposer(spec, search, None, "", 1, rounds=1, stop_early=True)
     if kind == "recorded" and argument:

@@ -1,0 +1,50 @@
+"""What the benchmark scripts share: where the data is, and how results are shown and kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+import induce
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def benchmark_data() -> Path:
+    """Give the folder of the benchmark files, or end the script, which cannot do without."""
+    folder = os.environ.get("INDUCE_BENCHMARK_DATA")
+    if not folder:
+        print("skipped: set INDUCE_BENCHMARK_DATA to the folder of the benchmark files")
+        sys.exit(0)
+    return Path(folder)
+
+
+def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """Print rows that have the same keys."""
+    table = Table(*rows[0], title=title, title_justify="left", box=None, header_style="dim")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in rows:
+        table.add_row(*map(str, row.values()))
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def write_results(name: str, results: Mapping[str, object]) -> None:
+    """Write results with the command and the machine that gave them to ``benchmarks/results/NAME.json``."""
+    record = {
+        "command": " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "induce": induce.__version__,
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(record | dict(results), indent=2) + "\n")
+    print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")

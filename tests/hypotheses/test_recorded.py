@@ -1,0 +1,151 @@
+"""Transcripts, played through the same pipeline as a live model."""
+
+import asyncio
+import json
+
+import pytest
+
+from hypotheses.extraction import extract_code, extract_rule
+from hypotheses.recorded import RecordedProposer, TranscriptLine
+from hypotheses.solver import Solver, SolverConfig
+from hypotheses.task import Task
+from sandboxes import ProposerError
+
+TASK = Task.from_pairs([([3, 1], [1, 3]), ([2, 9, 4], [2, 4, 9])], queries=[[5, 4]], id="7")
+PYTHON = "```python\ndef fn(x):\n    return {}\n```"
+LINES = [
+    {"task": 7, "round": 0, "sample": 1, "kind": "hypothesis", "response": "Rule: Sort it."},
+    {"task": 7, "round": 0, "sample": 0, "kind": "hypothesis", "response": "Hm.\nRule: Reverse it."},
+    {
+        "task": 7,
+        "round": 0,
+        "kind": "translation",
+        "hypothesis": "Sort it.",
+        "response": PYTHON.format("sorted(x)"),
+    },
+    {
+        "task": 7,
+        "round": 0,
+        "kind": "translation",
+        "hypothesis": "Sort it.",
+        "response": PYTHON.format("sorted(x)"),
+    },
+    {
+        "task": 7,
+        "round": 0,
+        "kind": "translation",
+        "hypothesis": "Reverse it.",
+        "response": PYTHON.format("x[::-1]"),
+    },
+    {"task": 7, "round": 1, "sample": 0, "kind": "program", "response": f"Keep it.\n{PYTHON.format('x')}"},
+    {"task": 8, "round": 0, "sample": 0, "kind": "hypothesis", "response": "Rule: another task's"},
+]
+
+
+def transcript(tmp_path, lines):
+    path = tmp_path / "transcript.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def replay(path, sandbox, **config):
+    recorded = RecordedProposer(path)
+    config = SolverConfig(**({"rounds": None, "stop_early": False} | config))
+    return asyncio.run(Solver(recorded, sandbox, implementer=recorded, config=config).solve(TASK))
+
+
+def test_rules_are_translated_and_judged(tmp_path, sandbox):
+    solution = replay(transcript(tmp_path, LINES), sandbox)
+    assert solution.solved
+    assert solution.candidate.hypothesis.text == "Sort it."
+    assert solution.predictions == (([4, 5],),)
+    assert (solution.usage.hypotheses, solution.usage.programs, solution.usage.completions) == (3, 3, 5)
+
+
+def test_the_last_round_can_be_asked_for(tmp_path, sandbox):
+    solution = replay(transcript(tmp_path, LINES), sandbox, selection="last-round")
+    assert not solution.solved
+    assert solution.candidate.hypothesis.text == "Keep it."
+    assert solution.candidate.hypothesis.parents == ("Sort it.",)
+
+
+def test_a_live_run_would_have_stopped_at_success(tmp_path, sandbox):
+    assert replay(transcript(tmp_path, LINES), sandbox, stop_early=True).usage.rounds == 1
+
+
+def test_a_rule_without_translation_is_kept_without_candidate(tmp_path, sandbox):
+    solution = replay(transcript(tmp_path, LINES[:2]), sandbox)
+    assert (solution.outcome, solution.candidate, solution.usage.hypotheses) == ("unsolved", None, 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", r":2: not a line of a transcript: Invalid JSON"),
+        ('{"task": 1, "kind": "poem", "response": ""}', r":2: .* kind: Input should be 'hypothesis'"),
+        ('{"task": 1, "kind": "program"}', r":2: .* a program needs a response"),
+        ('{"task": 1, "kind": "translation", "response": ""}', r":2: .* needs the hypothesis it translates"),
+    ],
+)
+def test_a_malformed_line_is_named(tmp_path, line, message):
+    path = transcript(tmp_path, LINES[:1])
+    path.write_text(path.read_text() + line + "\n")
+    with pytest.raises(ProposerError, match=message):
+        RecordedProposer(path)
+
+
+def test_a_missing_or_empty_transcript_is_named(tmp_path):
+    with pytest.raises(ProposerError, match="No such file"):
+        RecordedProposer(tmp_path / "none.jsonl")
+    with pytest.raises(ProposerError, match="is empty"):
+        RecordedProposer(transcript(tmp_path, []))
+
+
+@pytest.mark.benchmark_data
+@pytest.mark.parametrize("name", ["iter3_t0.7_n5_python", "iter1_t0.7_n5", "iter1_t0_n1", "iter3_t0_n1"])
+def test_our_extractor_reads_what_the_authors_read(benchmark_data, name):
+    path = benchmark_data / "qiu2023" / "transcripts" / f"gpt4_list_function_rule_{name}.jsonl"
+    rules = {"hypothesis": 0, "translation": 0, "program": 0}
+    for raw in path.read_text().splitlines():
+        line = TranscriptLine.model_validate_json(raw)
+        rules[line.kind] += 1
+        if line.program is not None:
+            assert extract_code(line.response) == line.program.strip("\n")
+        elif line.hypothesis is not None:
+            assert extract_rule(line.response) == line.hypothesis
+    assert sum(rules.values()) > 200
+
+
+@pytest.mark.benchmark_data
+def test_our_feedback_is_on_the_candidate_the_authors_chose(benchmark_data, sandbox):
+    """In the recorded prompt of a later round stands the rule that the feedback was about."""
+    folder = benchmark_data / "qiu2023"
+    path = folder / "transcripts" / "gpt4_list_function_rule_iter3_t0.7_n5_python.jsonl"
+    prompts = {}
+    for raw in path.read_text().splitlines():
+        line = TranscriptLine.model_validate_json(raw)
+        prompts.setdefault((line.task, line.round), line.prompt)
+    rows = [json.loads(row) for row in (folder / "list_function.jsonl").read_text().splitlines()[:25]]
+
+    class Checking(RecordedProposer):
+        checked = differing = 0
+
+        async def propose(self, task, concepts, feedback, n):
+            if feedback and (prompt := prompts.get((task.id, len(feedback)))):
+                source = feedback[-1].candidate.program.source
+                self.checked += 1
+                self.differing += source.split("def fn", 1)[-1] not in prompt
+            async for proposal in super().propose(task, concepts, feedback, n):
+                yield proposal
+
+    recorded = Checking(path)
+
+    async def run():
+        solver = Solver(recorded, sandbox, config=SolverConfig(rounds=None, stop_early=False))
+        for row in rows:
+            pairs = [(json.loads(one["input"]), json.loads(one["output"])) for one in row["train"]]
+            await solver.solve(Task.from_pairs(pairs, id=str(row["idx"])))
+
+    asyncio.run(run())
+    assert recorded.checked >= 10
+    assert recorded.differing <= 1

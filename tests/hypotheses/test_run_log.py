@@ -1,0 +1,180 @@
+"""The run log: whole, append-only, and clear about what is wrong."""
+
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from hypotheses.hypothesis import Candidate, Completion, Hypothesis, Proposal, Solution, Usage, Verdict
+from hypotheses.run_log import RunInfo, RunLog
+from hypotheses.selection import Judged
+from hypotheses.solver import Entry
+from hypotheses.task import Task
+from sandboxes import Execution, Program, RunLogError
+
+INFO = RunInfo("tasks.jsonl", {"shots": None}, "abc", 3, "search", "", {"limits": {}}, "0.1.0")
+TASK = Task.from_pairs([("a", (1, b"x"))], queries=["b"], id="one")
+
+
+def entry_and_solution(task_id="one"):
+    program = Program("def f(x): return (1, b'x')", "f")
+    hypothesis = Hypothesis("always the same", ("an older rule",), "scripted")
+    asked = Completion("hypothesis", "what is the rule?", "Rule: always the same", "m", 0.7, 2, 10, 5)
+    written = Completion("translation", "in Python?", "```python```", "m", 0.0)
+    verdict = Verdict(
+        (Execution("ok", (1, b"x"), stdout="hi\n", seconds=0.25),),
+        (True,),
+        (Execution("raised", error="ValueError: no"),),
+    )
+    candidate = Candidate(hypothesis, program, 1, 2, written)
+    other = Candidate(hypothesis, program, 1, 2)
+    entry = Entry(
+        1, 2, Proposal(hypothesis, None, asked), (Judged(candidate, verdict), Judged(other, verdict))
+    )
+    solution = Solution(
+        task_id, "solved", (((1, b"x"),),), candidate, verdict, Usage(seconds=1.5, terms=3), ""
+    )
+    return entry, solution
+
+
+def test_what_is_recorded_comes_back(tmp_path):
+    entry, solution = entry_and_solution()
+    with RunLog.create(tmp_path / "deeper" / "run.sqlite", INFO) as log:
+        assert not log.finished("one")
+        log.record(TASK, [entry], solution)
+        assert log.finished("one")
+    with RunLog.open(tmp_path / "deeper" / "run.sqlite") as log:
+        [read] = log.solutions()
+        assert (read.task_id, read.outcome, read.predictions) == ("one", "solved", solution.predictions)
+        assert (read.usage, read.verdict) == (solution.usage, solution.verdict)
+        assert read.candidate.program == solution.candidate.program
+        assert read.candidate.hypothesis == solution.candidate.hypothesis
+        assert [one.verdict for one in log.judged("one")] == [solution.verdict] * 2
+        assert log.count() == {"solved": 1}
+        assert (log.info.source, log.info.tasks, log.info.source_options) == (
+            "tasks.jsonl",
+            3,
+            {"shots": None},
+        )
+        assert log.info.created
+
+
+def test_completions_are_kept_with_what_was_asked(tmp_path):
+    with RunLog.create(tmp_path / "run.sqlite", INFO) as log:
+        entry, solution = entry_and_solution()
+        log.record(TASK, [entry], solution)
+    database = sqlite3.connect(tmp_path / "run.sqlite")
+    rows = database.execute("SELECT kind, prompt, response, temperature, prompt_tokens FROM completions")
+    assert rows.fetchall() == [
+        ("hypothesis", "what is the rule?", "Rule: always the same", 0.7, 10),
+        ("translation", "in Python?", "```python```", 0.0, 0),
+    ]
+    database.close()
+
+
+def test_a_task_is_recorded_wholly_or_not_at_all(tmp_path):
+    with RunLog.create(tmp_path / "run.sqlite", INFO) as log:
+        entry, solution = entry_and_solution()
+        log.record(TASK, [entry], solution)
+        with pytest.raises(RunLogError, match="UNIQUE"):
+            log.record(TASK, [entry], solution)
+    database = sqlite3.connect(tmp_path / "run.sqlite")
+    assert database.execute("SELECT count(*) FROM hypotheses").fetchone() == (1,)
+    database.close()
+
+
+@pytest.mark.parametrize("table", ["run", "solutions", "candidates", "programs", "completions"])
+def test_nothing_can_be_changed_or_deleted(tmp_path, table):
+    with RunLog.create(tmp_path / "run.sqlite", INFO) as log:
+        entry, solution = entry_and_solution()
+        log.record(TASK, [entry], solution)
+    database = sqlite3.connect(tmp_path / "run.sqlite")
+    column = database.execute(f"SELECT name FROM pragma_table_info('{table}')").fetchone()[0]
+    for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET {column} = {column}"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            database.execute(statement)
+    database.close()
+
+
+def test_a_run_is_never_overwritten(tmp_path):
+    RunLog.create(tmp_path / "run.sqlite", INFO).close()
+    with pytest.raises(RunLogError, match="exists already; go on with it by `induce resume"):
+        RunLog.create(tmp_path / "run.sqlite", INFO)
+
+
+def test_two_processes_cannot_go_on_with_one_run(tmp_path):
+    path = tmp_path / "run.sqlite"
+    script = (
+        "import sys; from hypotheses.run_log import RunLog; from sandboxes import RunLogError\n"
+        "try: RunLog.open(sys.argv[1], read_only=False)\nexcept RunLogError as error: print(error)"
+    )
+    with RunLog.create(path, INFO):
+        other = subprocess.run(
+            [sys.executable, "-c", script, path], capture_output=True, text=True, check=True
+        )
+    assert "is being written by another process" in other.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no run log of induce"),
+        (b"not a database, but long enough to be looked at" * 50, "not a database"),
+    ],
+)
+def test_a_file_that_is_no_run_log_is_refused(tmp_path, content, message):
+    (tmp_path / "run.sqlite").write_bytes(content)
+    with pytest.raises(RunLogError, match=message):
+        RunLog.open(tmp_path / "run.sqlite")
+    assert (tmp_path / "run.sqlite").read_bytes() == content
+
+
+def test_a_missing_log_and_another_schema_are_named(tmp_path):
+    with pytest.raises(RunLogError, match="there is no run log"):
+        RunLog.open(tmp_path / "none.sqlite")
+    RunLog.create(tmp_path / "run.sqlite", INFO).close()
+    database = sqlite3.connect(tmp_path / "run.sqlite")
+    database.execute("DROP TRIGGER run_no_update")
+    database.execute("UPDATE run SET schema_version = 99")
+    database.commit()
+    database.close()
+    with pytest.raises(RunLogError, match="schema version 99 and this induce reads 1"):
+        RunLog.open(tmp_path / "run.sqlite")
+
+
+def test_an_unwritable_place_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunLogError, match=r"cannot start the run log .*; check its folder"):
+        RunLog.create(tmp_path / "file" / "run.sqlite", INFO)
+
+
+def test_a_full_disk_loses_nothing_that_was_recorded(tmp_path):
+    path = tmp_path / "run.sqlite"
+    with RunLog.create(path, INFO) as log:
+        with log._engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 20}")
+        recorded = []
+
+        def fill():
+            for n in range(1000):
+                entry, solution = entry_and_solution(str(n))
+                log.record(Task.from_pairs([(1, 1)], id=str(n)), [entry], solution)
+                recorded.append(str(n))
+
+        with pytest.raises(RunLogError, match=r"disk is full; what was recorded before is safe"):
+            fill()
+    with RunLog.open(path) as log:
+        assert [solution.task_id for solution in log.solutions()] == recorded
+    assert recorded
+
+
+def test_strange_paths_work(tmp_path):
+    path = tmp_path / "a run?mode=memory#1 %41.sqlite"
+    with RunLog.create(path, INFO) as log:
+        entry, solution = entry_and_solution()
+        log.record(TASK, [entry], solution)
+    assert path.is_file()
+    with RunLog.open(path) as log:
+        assert log.count() == {"solved": 1}

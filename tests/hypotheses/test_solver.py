@@ -1,0 +1,189 @@
+"""The loop, with a scripted proposer and a real sandbox."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from hypotheses.hypothesis import Completion, Hypothesis, Implementation, Proposal, Report, Usage
+from hypotheses.solver import Solver, SolverConfig
+from hypotheses.task import Task
+from sandboxes import Limits, Program, ProposerError, SandboxError
+
+TASK = Task.from_pairs([(1, 2), (5, 6)], queries=[41], id="increment")
+
+
+class Scripted:
+    """Proposes, round by round, the expressions it was given, as programs of ``x``."""
+
+    name = "scripted"
+
+    def __init__(self, *rounds):
+        self.rounds = rounds
+        self.feedback = []
+        self.closed = 0
+
+    async def propose(self, task, concepts, feedback, n):
+        self.feedback.append(list(feedback))
+        try:
+            script = self.rounds[len(feedback)] if len(feedback) < len(self.rounds) else ()
+            for item in itertools.islice(script, n):
+                if isinstance(item, Report | Proposal):
+                    yield item
+                elif isinstance(item, Exception):
+                    raise item
+                else:
+                    yield Proposal(Hypothesis(item), Program(f"def f(x):\n    return {item}", "f"))
+        finally:
+            self.closed += 1
+
+
+class Kept:
+    """A recorder that keeps what it is given."""
+
+    def __init__(self):
+        self.records = []
+
+    def record(self, task, entries, solution):
+        self.records.append((task, entries, solution))
+
+
+def solve(sandbox, proposer, task=TASK, **options):
+    config = SolverConfig(**options.pop("config", {}))
+    return asyncio.run(Solver(proposer, sandbox, config=config, **options).solve(task))
+
+
+def test_the_program_that_fits_answers_the_queries(sandbox):
+    solution = solve(sandbox, Scripted(["x", "x + 1", "x * 2"]))
+    assert solution.outcome == "solved"
+    assert solution.candidate.hypothesis.text == "x + 1"
+    assert solution.predictions == ((42,),)
+    assert solution.verdict.passed == solution.verdict.total == 2
+    assert (solution.usage.programs, solution.usage.executions, solution.usage.rounds) == (3, 9, 1)
+
+
+def test_feedback_is_the_best_of_the_round_and_rounds_end_at_success(sandbox):
+    proposer = Scripted(["x", "x * 2"], ["x + 1"], ["never asked for"])
+    solution = solve(sandbox, proposer)
+    assert solution.solved
+    assert solution.usage.rounds == 2
+    [[], [feedback]] = proposer.feedback
+    assert feedback.candidate.hypothesis.text == "x * 2"
+    assert feedback.verdict.correct == (True, False)
+
+
+def test_rounds_end_when_the_proposer_falls_silent(sandbox):
+    solution = solve(sandbox, Scripted(["x"], ["x * 2"], []), config={"rounds": None})
+    assert solution.outcome == "unsolved"
+    assert solution.candidate.hypothesis.text == "x * 2"
+    assert solution.predictions == ((82,),)
+
+
+def test_an_earlier_better_round_is_not_forgotten(sandbox):
+    proposer = Scripted(["x * 2"], ["x - 100"], [])
+    assert solve(sandbox, proposer).candidate.hypothesis.text == "x * 2"
+    assert solve(sandbox, proposer, config={"selection": "last-round"}).candidate.hypothesis.text == "x - 100"
+
+
+def test_crashes_and_timeouts_are_never_answers(sandbox):
+    loop = "[None for _ in iter(int, 1)]"
+    task = Task.from_pairs([(1, None)], queries=[1])
+    solution = solve(sandbox, Scripted([loop, "1 / 0", "x.y"]), task, limits=Limits(seconds=0.1))
+    assert solution.outcome == "unsolved"
+    assert solution.predictions == ((),)
+
+
+def test_identical_programs_run_once_and_vote_each(sandbox):
+    solution = solve(sandbox, Scripted(["x + 1", "x + 1", "x + 1"]))
+    assert (solution.usage.programs, solution.usage.hypotheses) == (1, 3)
+
+
+def test_contradictory_examples_are_infeasible_and_cost_nothing(sandbox):
+    proposer = Scripted(["x"])
+    solution = solve(sandbox, proposer, Task.from_pairs([("a", 1), ("b", 2), ("a", 3)], queries=["a"]))
+    assert solution.outcome == "infeasible"
+    assert "examples 1 and 3" in solution.note
+    assert solution.predictions == ((),)
+    assert proposer.feedback == []
+
+
+def test_reports_are_added_up_and_explain_a_failure(sandbox):
+    script = ["x", Report(Usage(terms=7)), Report(Usage(terms=5), "the grammar is exhausted")]
+    solution = solve(sandbox, Scripted(script), config={"rounds": 1})
+    assert solution.usage.terms == 12
+    assert solution.note == "the grammar is exhausted"
+
+
+def test_an_implementer_writes_what_the_proposer_only_words(sandbox):
+    class Translator:
+        async def implement(self, task, hypothesis, feedback, n):
+            sources = ["def f(x):\n    return x", "def f(x):\n    return x + 1"]
+            completion = Completion("translation", "?", "!", completion_tokens=3)
+            return [Implementation(Program(source, "f"), completion) for source in sources][:n]
+
+    kept = Kept()
+    proposer = Scripted([Proposal(Hypothesis("one more"), None, Completion("hypothesis", "?", "!"))])
+    solution = solve(sandbox, proposer, implementer=Translator(), recorder=kept)
+    assert solution.solved
+    assert (solution.usage.completions, solution.usage.completion_tokens) == (3, 6)
+    [(task, [entry], recorded)] = kept.records
+    assert (task, recorded) == (TASK, solution)
+    assert [one.verdict.passed for one in entry.judged] == [0, 2]
+
+
+@pytest.mark.parametrize("error", [ProposerError("no model"), SandboxError("no sandbox")])
+def test_our_own_errors_come_through_and_record_nothing(sandbox, error):
+    kept = Kept()
+    proposer = Scripted(["x", error])
+    with pytest.raises(type(error), match=str(error)):
+        solve(sandbox, proposer, recorder=kept)
+    assert kept.records == []
+    assert proposer.closed == 1
+
+
+def test_stream_reads_no_further_ahead_than_it_may(sandbox):
+    read = []
+
+    def tasks():
+        for n in range(20):
+            read.append(n)
+            yield Task.from_pairs([(1, 2)], id=str(n))
+
+    async def run():
+        solver = Solver(Scripted(["x + 1"]), sandbox, config=SolverConfig(concurrency=3))
+        done = 0
+        async for solution in solver.stream(tasks()):
+            done += 1
+            assert solution.solved
+            assert len(read) <= done + 3
+        return done
+
+    assert asyncio.run(run()) == 20
+
+
+def test_leaving_the_stream_cancels_what_is_under_way(sandbox):
+    class Stuck(Scripted):
+        async def propose(self, task, concepts, feedback, n):
+            try:
+                if task.id == "0":
+                    yield Proposal(Hypothesis("x + 1"), Program("def f(x):\n    return x + 1", "f"))
+                else:
+                    await asyncio.Event().wait()
+            finally:
+                self.closed += 1
+
+    async def run():
+        proposer = Stuck()
+        solver = Solver(proposer, sandbox, config=SolverConfig(concurrency=2))
+        stream = solver.stream(Task.from_pairs([(1, 2)], id=str(n)) for n in range(5))
+        first = await anext(stream)
+        await stream.aclose()
+        return first.task_id, proposer.closed, len(asyncio.all_tasks())
+
+    assert asyncio.run(run()) == ("0", 2, 1)
+
+
+@pytest.mark.parametrize("name", ["samples", "programs", "attempts", "concurrency", "rounds"])
+def test_senseless_configurations_are_refused(name):
+    with pytest.raises(ValueError, match=rf"SolverConfig\.{name} must be at least 1"):
+        SolverConfig(**{name: 0})
