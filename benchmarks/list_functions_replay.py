@@ -34,7 +34,7 @@ def main() -> None:
     results = []
     for name, stem in RUNS.items():
         transcript = folder / "transcripts" / f"{stem}.jsonl"
-        expected = json.loads(transcript.with_suffix("").with_suffix(".expected.json").read_text())
+        expected = json.loads((transcript.parent / f"{stem}.expected.json").read_text())
         row = {"run": name, "recorded_accuracy": expected["accuracy"]}
         row["recorded_task_accuracy"] = expected["task_accuracy"]
         for rule in ("last-round", "all-rounds"):

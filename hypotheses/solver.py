@@ -197,7 +197,7 @@ class Solver:
                         entry = self._entry(task, item, len(under_way), feedback, judge)
                         under_way.append(group.create_task(entry))
         except ExceptionGroup as errors:
-            raise errors.exceptions[0] from errors
+            raise errors.exceptions[0] from None
         entries = [one.result() for one in under_way]
         completions = [
             completion

@@ -11,9 +11,9 @@ from rich.rule import Rule
 from rich.syntax import Syntax
 from rich.text import Text
 
-from hypotheses.hypothesis import Solution
+from hypotheses.hypothesis import Solution, Verdict
 from hypotheses.task import Task
-from induce.render import render_predictions
+from induce.render import render_predictions, render_value, visible
 
 _STYLES = {"solved": "green", "unsolved": "red", "infeasible": "yellow"}
 
@@ -42,7 +42,7 @@ def render_line(solution: Solution) -> Text:
     return Text.assemble(
         (f"{solution.outcome:10}", _STYLES[solution.outcome]),
         " ",
-        solution.task_id,
+        visible(solution.task_id),
         " ",
         (_counts(solution), "dim"),
     )
@@ -53,7 +53,7 @@ def render_solution(task: Task, solution: Solution) -> RenderableType:
     style = _STYLES[solution.outcome]
     parts: list[RenderableType] = [
         Rule(
-            Text.assemble((solution.task_id, "bold"), "  ", (solution.outcome, style)),
+            Text.assemble((visible(solution.task_id), "bold"), "  ", (solution.outcome, style)),
             align="left",
             style=style,
         )
@@ -63,21 +63,40 @@ def render_solution(task: Task, solution: Solution) -> RenderableType:
     if solution.candidate is not None:
         rule = solution.candidate.hypothesis.text
         if rule:
-            parts.append(Padding(Text(rule, style="italic"), (0, 2)))
+            parts.append(Padding(Text(_safe(rule), style="italic"), (0, 2)))
         source = Syntax(
-            solution.candidate.program.source,
+            _safe(solution.candidate.program.source),
             "python",
             theme="ansi_dark",
             background_color="default",
             word_wrap=True,
         )
         parts += [Padding(source, (1, 4)), Padding(Text(_counts(solution), style=style), (0, 2))]
+    if solution.verdict is not None and not solution.solved:
+        parts.append(Padding(_first_failure(task, solution.verdict), (0, 2)))
     if any(solution.predictions):
         parts.append(Padding(render_predictions(task, solution.predictions), (0, 2)))
     return Group(*parts, Text())
 
 
 def _counts(solution: Solution) -> str:
-    verdict = solution.verdict
+    verdict, programs = solution.verdict, solution.usage.programs
     passed = f"{verdict.passed} of {verdict.total} examples right, " if verdict else "no candidate, "
-    return f"{passed}{solution.usage.programs} programs run, {solution.usage.seconds:.2f} s"
+    return f"{passed}{programs} program{'' if programs == 1 else 's'} run, {solution.usage.seconds:.2f} s"
+
+
+def _first_failure(task: Task, verdict: Verdict) -> Text:
+    """Say which example the program fails first, and how."""
+    index = verdict.correct.index(False)
+    run, expected = verdict.executions[index], render_value(task.examples[index].output)
+    if not run.ok:
+        return Text(f"example {index + 1}: {visible(run.error or run.status)}", style="red")
+    got = render_value(run.value)
+    if isinstance(expected, Text) and isinstance(got, Text):
+        return Text.assemble((f"example {index + 1}: ", "red"), "expected ", expected, ", got ", got)
+    return Text(f"example {index + 1} comes out wrong", style="red")
+
+
+def _safe(text: str) -> str:
+    """Make a model's text fit to be shown: nothing in it can command the terminal."""
+    return "\n".join(visible(line) for line in text.expandtabs(4).splitlines())
