@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.text import Text
 
+from induce.cli.options import Json
 from induce.cli.output import console, print_json
 from induce.settings import resolve_settings, settings_file
 from sandboxes import EmbeddedSandbox, InduceError, Limits, Program
@@ -29,9 +29,7 @@ class Check:
 
 
 def doctor(
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a check, and nothing else.")
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Say what works on this machine, and how to mend what does not.
 

@@ -11,6 +11,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from hypotheses.run_log import RunLog
+from induce.cli.options import Json
 from induce.cli.output import BadTasks, console, error_console, print_json
 from induce.cli.progress import Display
 from induce.runs import delete_run, find_runs, old_runs, reload_tasks
@@ -20,11 +21,9 @@ from sandboxes import RunLogError
 
 app = typer.Typer(help="Look at recorded runs, and clear away old ones.", no_args_is_help=True)
 
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")]
-
 
 @app.command("list")
-def list_runs(json: _Json = False) -> None:
+def list_runs(json: Json = False) -> None:
     """List the runs in the runs folder, oldest first.
 
     Example:
@@ -55,7 +54,7 @@ def list_runs(json: _Json = False) -> None:
 def show(
     run: Annotated[Path, typer.Argument(help="The run log.")],
     task: Annotated[list[str] | None, typer.Argument(help="Ids of tasks to show in full.")] = None,
-    json: _Json = False,
+    json: Json = False,
 ) -> None:
     """Show a run: a line for each task, or some of its tasks in full.
 
@@ -97,7 +96,7 @@ def gc(
         float | None, typer.Option(help="Age in days. Default: the setting runs.retention_days.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
-    json: _Json = False,
+    json: Json = False,
 ) -> None:
     """Delete the runs in the runs folder that nobody wrote to for a while.
 

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from hypotheses.run_log import RunLog
+from induce.cli.options import Json
 from induce.cli.output import BadTasks, console, print_json
 from induce.runs import reload_tasks
 from induce.scoring import score_run
@@ -23,7 +24,7 @@ def score(
     oracle: Annotated[
         bool, typer.Option("--oracle", help="Add what a chooser who knew the answers would reach.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Compare a run's predictions with the tasks' answers.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 from rich.table import Table
 
+from induce.cli.options import Json
 from induce.cli.output import console, print_json
 from induce.settings import Settings, resolve_settings, settings_file, user_settings_file
 
@@ -15,7 +14,7 @@ app = typer.Typer(help="See what is set, and where.", no_args_is_help=True)
 
 @app.command()
 def show(
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")] = False,
+    json: Json = False,
 ) -> None:
     """Show every setting, resolved: flag, then environment, then induce.toml, then default.
 

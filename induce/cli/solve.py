@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from hypotheses.task import Task
+from induce.cli.options import Details, Format, Json, OutputColumn, Shots, SkipBad, Source
 from induce.cli.output import BadTasks, print_json
 from induce.cli.progress import Display
 from induce.runs import Run, resume_run, start_run
@@ -19,14 +20,12 @@ from induce.solution_view import render_line, render_solution, solution_record
 from induce.tasks import load_tasks
 from induce.wiring import open_solver
 
-DETAILED = 20
-"""How many solutions are shown in full; further ones take a line each."""
+_DETAILED = 20
+"""How many solutions are shown in full unless asked otherwise; further ones take a line each."""
 
 
 def solve(
-    tasks: Annotated[
-        str, typer.Argument(help="A file, a folder, or arc1:training, arc1:007bbfb7, arc2:evaluation …")
-    ],
+    tasks: Source,
     proposer: Annotated[
         str, typer.Option(help="Who proposes programs: search, or recorded:TRANSCRIPT.")
     ] = "search",
@@ -38,20 +37,12 @@ def solve(
     out: Annotated[
         Path | None, typer.Option(help="The new run log. Default: one in the runs folder.")
     ] = None,
-    task_format: Annotated[
-        str | None, typer.Option("--format", help="The tasks' format, where it is not to be detected.")
-    ] = None,
-    shots: Annotated[int | None, typer.Option(help="Examples to show, of benchmarks that have many.")] = None,
-    output_column: Annotated[
-        str | None, typer.Option(help="A spreadsheet's column with the outputs. Default: the last.")
-    ] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Report bad tasks and go on.")] = False,
-    details: Annotated[
-        bool | None, typer.Option("--details/--no-details", help=f"Default: the first {DETAILED} in full.")
-    ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a task, and nothing else.")
-    ] = False,
+    task_format: Format = None,
+    shots: Shots = None,
+    output_column: OutputColumn = None,
+    skip_bad: SkipBad = False,
+    details: Details = None,
+    json: Json = False,
 ) -> None:
     """Find a program for each task, verify it on every example, and answer the queries.
 
@@ -82,12 +73,8 @@ def solve(
 
 def resume(
     run: Annotated[Path, typer.Argument(help="The run log to go on with.")],
-    details: Annotated[
-        bool | None, typer.Option("--details/--no-details", help=f"Default: the first {DETAILED} in full.")
-    ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a task, and nothing else.")
-    ] = False,
+    details: Details = None,
+    json: Json = False,
 ) -> None:
     """Go on with a run that was interrupted, under the settings it was started with.
 
@@ -128,7 +115,7 @@ async def _solve_and_show(run: Run, display: Display, *, json: bool, details: bo
             shown += 1
             if json:
                 print_json(solution_record(solution))
-            elif details or (details is None and shown <= DETAILED):
+            elif details or (details is None and shown <= _DETAILED):
                 display.show(render_solution(task, solution))
             else:
                 display.show(render_line(solution))

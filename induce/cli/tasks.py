@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from induce.cli.output import console, error_console, print_json
+from induce.cli.options import Format, Json, OutputColumn, Shots, SkipBad, Source
+from induce.cli.output import BadTasks, console, print_json
 from induce.render import render_task, visible
 from induce.tasks import TaskSet, load_tasks
 from induce.tasks.own import own_record, own_schema
@@ -17,31 +18,13 @@ from sandboxes import TaskFormatError
 
 app = typer.Typer(no_args_is_help=True, help="Look at tasks: list them, show them, check your own.")
 
-Source = Annotated[
-    str,
-    typer.Argument(
-        metavar="TASKS",
-        help="A file, a folder, or a set of ARC-AGI: arc1:training, arc2:evaluation, arc1:007bbfb7 …",
-    ),
-]
-Format = Annotated[
-    str | None, typer.Option("--format", help="The tasks' format, where it is not to be detected.")
-]
-Shots = Annotated[int | None, typer.Option(help="Examples to show, of benchmarks that have many.")]
-OutputColumn = Annotated[
-    str | None, typer.Option(help="A spreadsheet's column with the outputs. Default: the last.")
-]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Report bad tasks and go on.")]
-
 _COLUMNS = (("id", 20), ("family", 14), ("examples", 8), ("queries", 7), ("signature", 0))
 
 
 @app.command("list")
 def list_tasks(
     tasks: Source,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object a task, and nothing else.")
-    ] = False,
+    as_json: Json = False,
     task_format: Format = None,
     shots: Shots = None,
     output_column: OutputColumn = None,
@@ -136,12 +119,8 @@ def _load(
         format=task_format,
         shots=shots,
         output_column=output_column,
-        skip_bad=_report_bad if skip_bad else None,
+        skip_bad=BadTasks() if skip_bad else None,
     )
-
-
-def _report_bad(problem: TaskFormatError) -> None:
-    error_console().print(Text(f"skipped: {problem}"), soft_wrap=True)
 
 
 def _print_row(out: Console, cells: list[str], style: str = "") -> None:

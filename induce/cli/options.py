@@ -1,0 +1,28 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASKS",
+        help="A file, a folder, or a set of ARC-AGI: arc1:training, arc2:evaluation, arc1:007bbfb7 …",
+    ),
+]
+Format = Annotated[
+    str | None, typer.Option("--format", help="The tasks' format, where it is not to be detected.")
+]
+Shots = Annotated[int | None, typer.Option(help="Examples to show, of benchmarks that have many.")]
+OutputColumn = Annotated[
+    str | None, typer.Option(help="A spreadsheet's column with the outputs. Default: the last.")
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Report bad tasks and go on.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")]
+Details = Annotated[
+    bool | None,
+    typer.Option("--details/--no-details", help="Show solutions in full. Default: the first 20."),
+]
