@@ -32,7 +32,6 @@ soak: $(VENV)/developed  ## the slow tests: ten thousand tasks, killed and resum
 	$(BIN)/pytest -m slow -o timeout=3600
 
 benchmarks: $(VENV)/developed  ## measure against peers; writes benchmarks/results/
-	$(BIN)/pip install --quiet --group bench
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 pythons: ## the tests under every other Python that PYTHONS names

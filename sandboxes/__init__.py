@@ -7,6 +7,7 @@
 42
 """
 
+from sandboxes.embedded import EmbeddedSandbox
 from sandboxes.errors import (
     ClusterError,
     InduceError,
@@ -25,6 +26,7 @@ from sandboxes.sandbox import Sandbox
 __all__ = [
     "CallStyle",
     "ClusterError",
+    "EmbeddedSandbox",
     "Execution",
     "InduceError",
     "Limits",

@@ -1,0 +1,189 @@
+"""A forked child becomes the program: it reads it, confines itself, and runs it on the inputs."""
+
+from __future__ import annotations
+
+import io
+import json
+import linecache
+import mmap
+import os
+import random
+import sys
+import types
+from time import process_time  # by name: a program may replace what the module holds
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from . import confine, values, wire
+from .report import FILENAME, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MODULE_NAME = "program"
+"""The ``__name__`` of a program; not ``__main__``, so that its demonstrations do not run."""
+
+SEED = 0
+"""Seed of ``random`` and ``numpy.random`` before each input."""
+
+_RECURSION_LIMIT = 1000
+_RESERVE_BYTES = 4 * 1024 * 1024
+
+
+def run(layers: confine.Layers, request: int, result: int, limits: dict[str, Any]) -> NoReturn:
+    """Read a program from ``request``, run it confined, and write what it gives to ``result``."""
+    try:
+        body = json.loads(wire.read(request, wire.PROGRAM) or b"")
+        # Address space alone, of which no page is touched.
+        reserve = mmap.mmap(-1, _RESERVE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        try:
+            confine.apply(layers, result, limits["memory_mb"])
+        except (confine.ConfinementError, OSError) as error:
+            wire.write(result, wire.frame(wire.BROKEN, str(error).encode()))
+        else:
+            wire.write(result, wire.frame(wire.READY))
+            _Run(body, result, limits["output_bytes"], reserve).all()
+    finally:
+        os._exit(0)  # no exit handlers, no finalizers: they would be the program's
+
+
+class _Run:
+    """One program in this process, from its module to its last input."""
+
+    def __init__(self, body: dict[str, Any], result: int, output_bytes: int, reserve: mmap.mmap) -> None:
+        self._source: str = body["source"]
+        self._entry_point: str = body["entry_point"]
+        self._call: str = body["call"]
+        self._inputs: list[Any] = body["inputs"]
+        self._result = result
+        self._output_bytes = output_bytes
+        self._reserve = reserve
+        self._module = types.ModuleType(MODULE_NAME)
+        self._stdout = _Captured(output_bytes)
+        self._started = process_time()
+
+    def all(self) -> None:
+        """Run the module, then the entry point on each input; end at the first want of memory."""
+        kind_of_last = wire.FAILED
+        try:
+            function = self._load()
+            if function is None:
+                return
+            wire.write(self._result, wire.frame(wire.LOADED))
+            kind_of_last = wire.LAST
+            for encoded in self._inputs:
+                self._one(function, encoded)
+                self._started = process_time()
+                self._stdout = _Captured(self._output_bytes)
+        except MemoryError as error:
+            self._reserve.close()
+            error.__traceback__ = None
+            self._module.__dict__.clear()
+            self._send(kind_of_last, "out_of_memory", error="MemoryError")
+
+    def _load(self) -> Callable[..., Any] | None:
+        """Run the module and give its entry point; where that fails, report it and give ``None``."""
+        linecache.cache[FILENAME] = (len(self._source), None, self._source.splitlines(True), FILENAME)
+        sys.modules[MODULE_NAME] = self._module
+        self._calm()
+        namespace = self._module.__dict__
+        try:
+            exec(compile(self._source, FILENAME, "exec"), namespace)  # noqa: S102 - confined above
+            if self._entry_point not in namespace:
+                raise NameError(f"the program defines no {self._entry_point!r}")
+            function = namespace[self._entry_point]
+            if not callable(function):
+                raise TypeError(f"{self._entry_point!r} is not a function")
+        except MemoryError:
+            raise
+        except BaseException as error:
+            self._send(wire.FAILED, "raised", error=describe(error, self._source))
+            return None
+        return function  # type: ignore[no-any-return]
+
+    def _one(self, function: Callable[..., Any], encoded: Any) -> None:
+        """Run the entry point on one input and report what came of it. Raises ``MemoryError``."""
+        try:
+            value = self._apply(function, values.decode(encoded))
+            text = values.write_json(values.encode(value, max_size=self._output_bytes))
+            if len(text) > self._output_bytes:
+                raise values.TooLargeError
+        except MemoryError:
+            raise
+        except values.TooLargeError:
+            error = f"the value is too large: more than {self._output_bytes} bytes as JSON"
+            self._send(wire.RESULT, "bad_output", error=error)
+        except values.NotDataError as error:
+            self._send(wire.RESULT, "bad_output", error=str(error))
+        except BaseException as error:
+            self._send(wire.RESULT, "raised", error=describe(error, self._source))
+        else:
+            self._send(wire.RESULT, "ok", value=text)
+
+    def _apply(self, function: Callable[..., Any], argument: Any) -> Any:
+        self._calm()
+        try:
+            if self._call == "positional":
+                return function(*argument)
+            if self._call == "keyword":
+                return function(**argument)
+            return function(_grid(argument) if self._call == "grid_ndarray" else argument)
+        finally:
+            # What follows is not the program's any more.
+            sys.settrace(None)
+            sys.setprofile(None)
+            sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_LIMIT))
+
+    def _calm(self) -> None:
+        """Give each input the same start: seeds and streams."""
+        random.seed(SEED)
+        numpy = sys.modules.get("numpy")
+        if numpy is not None:
+            numpy.random.seed(SEED)
+        sys.stdin = io.StringIO()
+        sys.stdout = self._stdout.stream
+        sys.stderr = _Captured(0).stream
+
+    def _send(self, kind: bytes, status: str, *, value: str = "null", error: str | None = None) -> None:
+        seconds = process_time() - self._started
+        rest: values.JsonValue = {
+            "status": status,
+            "error": error,
+            "stdout": self._stdout.text(),
+            "seconds": seconds,
+        }
+        payload = f'{values.write_json(rest)[:-1]},"value":{value}}}'
+        wire.write(self._result, wire.frame(kind, payload.encode()))
+
+
+class _Captured(io.RawIOBase):
+    """Keeps the first bytes written to it, and forgets the rest."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+        self._kept = bytearray()
+        self.stream: TextIO = io.TextIOWrapper(
+            self,  # type: ignore[type-var]
+            encoding="utf-8",
+            errors="backslashreplace",
+            newline="",
+            write_through=True,
+        )
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        view = memoryview(data).cast("B")
+        self._kept += view[: max(self._size - len(self._kept), 0)]
+        return len(view)
+
+    def text(self) -> str:
+        """What was kept; a character cut in half is dropped."""
+        return self._kept.decode("utf-8", "ignore")
+
+
+def _grid(rows: list[list[int]]) -> Any:
+    import numpy as np  # noqa: PLC0415 - loaded already where the server found it
+
+    return np.array(rows, dtype=np.int64).reshape(len(rows), len(rows[0]) if rows else 0)

@@ -1,0 +1,211 @@
+"""The layers between a program and the machine, put on by the child process before the program runs.
+
+In this order, each holding where the one before it should fail: a session of its own, resource limits, an
+unprivileged user (where the server is root), death with the server, no new privileges, a Landlock domain
+without any file, port or foreign signal, no inherited descriptor but the result pipe, a seccomp filter.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import sys
+from dataclasses import dataclass, replace
+
+from . import seccomp
+
+UNPRIVILEGED = 65534
+"""The user and group that a program runs as where the server is root: ``nobody`` nearly everywhere."""
+
+_STACK_BYTES = 8 * 1024 * 1024
+_OPEN_FILES = 16
+_CONFINED = "confined"
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
+_SECCOMP_MODE_FILTER = 2
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446  # one number on every architecture
+_LANDLOCK_CREATE_RULESET_VERSION = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class ConfinementError(Exception):
+    """A layer cannot be put on."""
+
+
+class _FilterProgram(ctypes.Structure):
+    """``struct sock_fprog``."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What the server prepares once for all its children."""
+
+    server: int
+    filter: bytes | None
+    landlock_abi: int
+    landlock_ruleset: int
+    null: int
+    relaxed: bool
+
+
+def prepare(relaxed: bool) -> Layers:
+    """Find out what this machine offers, and assemble what the children share."""
+    is_64_bit = sys.maxsize > 2**32  # a 32-bit interpreter makes the system calls of another architecture
+    abi = max(_libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION), 0)
+    return Layers(
+        server=os.getpid(),
+        filter=seccomp.filter_for(os.uname().machine if is_64_bit else "32-bit"),
+        landlock_abi=abi,
+        landlock_ruleset=_deny_all_ruleset(abi) if abi else -1,
+        null=os.open(os.devnull, os.O_RDWR),
+        relaxed=relaxed,
+    )
+
+
+def apply(layers: Layers, result: int, memory_mb: int) -> None:
+    """Put every layer on this process, whose one useful descriptor ``result`` will be.
+
+    Raises ``ConfinementError`` where a layer cannot be put on. Where the sandbox is relaxed, the privileges
+    and the filter may fail.
+    """
+    os.setsid()
+    _prefer_for_oom_kill()
+    _limit_resources(memory_mb)
+    _drop_privileges(layers)
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user has cleared it, so not before
+    if os.getppid() != layers.server:
+        raise ConfinementError("the server died")
+    _prctl(_PR_SET_DUMPABLE, 0)
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    if layers.landlock_ruleset >= 0:
+        _libc.syscall(_LANDLOCK_RESTRICT_SELF, layers.landlock_ruleset, 0)
+    _keep_only(result, layers.null)
+    _install_filter(layers)
+
+
+def _prefer_for_oom_kill() -> None:
+    try:
+        with open("/proc/self/oom_score_adj", "wb", buffering=0) as score:
+            score.write(b"1000")
+    except OSError:
+        pass  # no /proc: the kernel then chooses by size alone
+
+
+def _limit_resources(memory_mb: int) -> None:
+    try:
+        with open("/proc/self/statm", "rb", buffering=0) as statm:
+            present = int(statm.read(100).split()[0]) * resource.getpagesize()
+    except OSError as error:
+        raise ConfinementError(f"the memory limit needs /proc: {error}") from error
+    address_space = min(present + memory_mb * 1024 * 1024, sys.maxsize)
+    for kind, wanted in (
+        (resource.RLIMIT_AS, address_space),
+        (resource.RLIMIT_STACK, _STACK_BYTES),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+    ):
+        _, hard = resource.getrlimit(kind)
+        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(kind, (value, value))
+
+
+def _drop_privileges(layers: Layers) -> None:
+    if os.geteuid() != 0:
+        return
+    try:
+        os.setgroups([])
+        os.setresgid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
+        os.setresuid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)
+    except OSError as error:
+        if not layers.relaxed:
+            raise ConfinementError(f"root cannot become user {UNPRIVILEGED}: {error}") from error
+
+
+def _keep_only(result: int, null: int) -> None:
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    os.closerange(3, result)
+    os.closerange(result + 1, 1 << 10)
+
+
+def _install_filter(layers: Layers) -> None:
+    if layers.filter is None:
+        if not layers.relaxed:
+            raise ConfinementError(f"no seccomp filter for the architecture {os.uname().machine}")
+        return
+    program = _FilterProgram(len(layers.filter) // 8, layers.filter)
+    try:
+        _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program))
+    except ConfinementError:
+        if not layers.relaxed:
+            raise
+
+
+def _deny_all_ruleset(abi: int) -> int:
+    """Make a Landlock ruleset that handles all this kernel knows and allows none of it."""
+    files = (1 << 13) - 1
+    for since, right in ((2, 13), (3, 14), (5, 15)):
+        if abi >= since:
+            files |= 1 << right
+    attributes = [files]
+    if abi >= 4:
+        attributes.append(0b11)  # bind and connect over TCP
+    if abi >= 6:
+        attributes.append(0b11)  # abstract sockets and signals that leave the domain
+    block = (ctypes.c_uint64 * len(attributes))(*attributes)
+    return int(_libc.syscall(_LANDLOCK_CREATE_RULESET, ctypes.byref(block), ctypes.sizeof(block), 0))
+
+
+def _prctl(option: int, value: int, pointer: object = None) -> None:
+    # Every argument is a C long: a kernel that checks the unused ones must see zeros.
+    third = ctypes.c_ulong(0) if pointer is None else pointer
+    if _libc.prctl(option, ctypes.c_ulong(value), third, ctypes.c_ulong(0), ctypes.c_ulong(0)) != 0:
+        raise ConfinementError(f"prctl {option}: {os.strerror(ctypes.get_errno())}")
+
+
+def probe(layers: Layers) -> str | None:
+    """Confine a child for trial, and have it try what it must not; say what is wanting, or ``None``."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writer, _try_on(replace(layers, relaxed=False), writer).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        verdict = pipe.read().decode()
+    os.waitpid(pid, 0)
+    if verdict == _CONFINED:
+        return None
+    return verdict or "a process died of its confinement"
+
+
+def _try_on(layers: Layers, result: int) -> str:
+    try:
+        apply(layers, result, memory_mb=64)
+    except (ConfinementError, OSError) as error:
+        return str(error)
+    try:
+        os.open("/", os.O_RDONLY)
+    except PermissionError:
+        pass
+    else:
+        return "a confined process could open a file"
+    try:
+        if os.fork() == 0:
+            os._exit(0)
+    except PermissionError:
+        return _CONFINED
+    except OSError:
+        return "system calls are not filtered"  # a limit on processes has stopped it, with another error
+    return "a confined process could fork"

@@ -1,0 +1,105 @@
+"""The protocol between host, server and child: frames on a pipe.
+
+A frame is a kind (one byte), the length of its payload (four bytes, big-endian) and the payload, which is
+UTF-8 encoded JSON or nothing. In order of travel::
+
+    HELLO    server → host    once: protocol version, versions of Python and numpy, layers of confinement
+    REQUEST  host → server    the number of inputs and the limits; the server forks
+    PROGRAM  host → child     the program and its inputs; the server never holds them
+    READY    child → server   the program was read
+    LOADED   child → server   the module ran; its inputs follow
+    FAILED   child → host     the module did not run; the result holds for every input
+    RESULT   child → host     the result for one input, in order
+    LAST     child → host     as RESULT, and the child ends: it has no memory left
+    END      server → host    the fork is over, and how, where it died before its last result
+    BROKEN   both → host      the sandbox itself failed; the server exits
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+PROTOCOL = 1
+"""Version of the protocol. A host refuses a server of another version."""
+
+MAX_FRAME = 64 * 1024 * 1024
+"""Bytes of the longest payload."""
+
+HEADER = struct.Struct("!cI")
+
+HELLO = b"H"
+REQUEST = b"Q"
+PROGRAM = b"P"
+READY = b"Y"
+LOADED = b"L"
+FAILED = b"F"
+RESULT = b"R"
+LAST = b"T"
+END = b"E"
+BROKEN = b"B"
+
+
+class ProtocolError(Exception):
+    """The other side broke the protocol."""
+
+
+def frame(kind: bytes, payload: bytes = b"") -> bytes:
+    """Put a payload into a frame."""
+    return HEADER.pack(kind, len(payload)) + payload
+
+
+def write(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of ``data``."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def take(received: bytearray, longest: int = MAX_FRAME) -> tuple[bytes, bytes] | None:
+    """Take the first frame out of ``received``, as its kind and payload; ``None`` while it is incomplete.
+
+    Raises ``ProtocolError`` where its payload is longer than ``longest`` bytes.
+    """
+    if len(received) < HEADER.size:
+        return None
+    kind, length = HEADER.unpack_from(received)
+    if length > longest:
+        raise ProtocolError(f"a frame of {length} bytes")
+    end = HEADER.size + length
+    if len(received) < end:
+        return None
+    payload = bytes(received[HEADER.size : end])
+    del received[:end]
+    return kind, payload
+
+
+def read(descriptor: int, expected: bytes) -> bytes | None:
+    """Read one frame of the ``expected`` kind and return its payload, or ``None`` at the end of the stream.
+
+    Raises ``ProtocolError`` for another kind, a payload that is too long, or a frame that is cut off.
+    """
+    header = _read_exactly(descriptor, HEADER.size)
+    if header is None:
+        return None
+    kind, length = HEADER.unpack(header)
+    if kind != expected or length > MAX_FRAME:
+        raise ProtocolError(f"expected a frame of kind {expected!r}, got {kind!r} of {length} bytes")
+    payload = _read_exactly(descriptor, length)
+    if payload is None:
+        raise ProtocolError("the stream ended inside a frame")
+    return payload
+
+
+def _read_exactly(descriptor: int, length: int) -> bytes | None:
+    parts: list[bytes] = []
+    missing = length
+    while missing:
+        part = os.read(descriptor, min(missing, 1 << 20))
+        if not part:
+            if parts:
+                raise ProtocolError("the stream ended inside a frame")
+            return None
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
