@@ -16,8 +16,6 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
-import os
-import platform
 import signal
 import statistics
 import subprocess
@@ -28,6 +26,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+
+from reporting import benchmark_data, print_table, write_results
 
 from hypotheses.search import search
 from hypotheses.sexpr import SexprError
@@ -41,7 +41,6 @@ from induce.tasks.sygus_printer import to_sygus
 
 HERE = Path(__file__).parent
 SUBSET = HERE / "subsets" / "sygus_strings.txt"
-RESULTS = HERE / "results" / "sygus_strings.json"
 SOLVERS = ("ours", "cvc5")
 
 
@@ -61,9 +60,10 @@ def main() -> None:
         work(options.worker, options.path, options.seconds)
         return
     solvers = [options.only] if options.only else list(SOLVERS)
+    folder = benchmark_data() / "sygus" / "PBE_SLIA_Track"
     rows = []
     for name in names(options.files):
-        path = folder() / name
+        path = folder / name
         try:
             task = read_task(path)
         except SexprError as error:
@@ -73,8 +73,15 @@ def main() -> None:
         rows.append((name, row))
         cells = [f"{solver} {answer.status:<10} {answer.seconds:5.2f} s" for solver, answer in row.items()]
         print(f"{name:<56}", *cells, sep="  ", flush=True)
-    print(f"\n{table([row for _, row in rows], options.seconds)}")
-    save(rows, options)
+    figures = summary([row for _, row in rows])
+    print_table(f"SyGuS strings: {len(rows)} tasks, {options.seconds:g} CPU seconds each", figures)
+    if options.only or options.files != "*":
+        return  # a part of the comparison is not the comparison
+    record = {"seconds": options.seconds, "cvc5": version("cvc5"), "summary": figures}
+    tasks = [
+        {"file": name} | {solver: asdict(answer) for solver, answer in row.items()} for name, row in rows
+    ]
+    write_results("sygus_strings", record | {"tasks": tasks})
 
 
 def read_options() -> argparse.Namespace:
@@ -84,18 +91,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10.0, help="CPU seconds a task (default 10)")
     parser.add_argument("--files", default="*", help="glob over the files' relative names")
     parser.add_argument("--only", choices=SOLVERS, help="run one solver alone")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the figures go")
     parser.add_argument("--worker", choices=SOLVERS, help=argparse.SUPPRESS)
     parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def folder() -> Path:
-    root = os.environ.get("INDUCE_BENCHMARK_DATA", "")
-    found = Path(root, "sygus", "PBE_SLIA_Track")
-    if not root or not found.is_dir():
-        sys.exit("set INDUCE_BENCHMARK_DATA to the folder that holds sygus/PBE_SLIA_Track")
-    return found
 
 
 def names(pattern: str) -> list[str]:
@@ -179,41 +177,29 @@ def prepare_cvc5() -> Callable[[Task, float], tuple[str, str]]:
     return run
 
 
-def table(rows: list[dict[str, Answer]], seconds: float) -> str:
-    lines = [f"{len(rows)} tasks, {seconds:g} CPU seconds each", ""]
-    lines.append(f"{'solver':<8}{'solved':>8}{'infeasible':>12}{'unsolved':>10}{'wrong':>7}{'median s':>10}")
-    solvers = list(rows[0]) if rows else []
-    for solver in solvers:
-        statuses = Counter(row[solver].status for row in rows)
-        solved, infeasible, wrong = (statuses[status] for status in ("solved", "infeasible", "wrong"))
-        times = [row[solver].seconds for row in rows if row[solver].status == "solved"]
-        median = f"{statistics.median(times):.2f}" if times else "-"
-        rest = len(rows) - solved - infeasible - wrong
-        lines.append(f"{solver:<8}{solved:>8}{infeasible:>12}{rest:>10}{wrong:>7}{median:>10}")
-    if len(solvers) == len(SOLVERS):
-        counts = Counter(tuple(row[solver].status == "solved" for solver in SOLVERS) for row in rows)
-        lines += [
-            "",
-            f"solved by both {counts[True, True]}, by ours alone {counts[True, False]}, "
-            f"by cvc5 alone {counts[False, True]}, by neither {counts[False, False]}",
-        ]
-    return "\n".join(lines)
-
-
-def save(rows: list[tuple[str, dict[str, Answer]]], options: argparse.Namespace) -> None:
-    record = {
-        "seconds": options.seconds,
-        "files": options.files,
-        "cvc5": version("cvc5") if options.only != "ours" else None,
-        "python": platform.python_version(),
-        "machine": platform.platform(),
-        "tasks": [
-            {"file": name, **{solver: asdict(answer) for solver, answer in row.items()}} for name, row in rows
-        ],
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"\nfigures written to {options.out}")
+def summary(rows: list[dict[str, Answer]]) -> list[dict[str, object]]:
+    """Count each solver's outcomes; ``alone`` are tasks that the other did not solve."""
+    figures: list[dict[str, object]] = []
+    for solver in rows[0]:
+        answers = [row[solver] for row in rows]
+        statuses = Counter(answer.status for answer in answers)
+        times = [answer.seconds for answer in answers if answer.status == "solved"]
+        alone = sum(
+            row[solver].status == "solved"
+            and all(row[other].status != "solved" for other in row if other != solver)
+            for row in rows
+        )
+        figures.append(
+            {
+                "solver": solver,
+                "solved": statuses["solved"],
+                "alone": alone,
+                "infeasible": statuses["infeasible"],
+                "wrong": statuses["wrong"],
+                "median s": round(statistics.median(times), 3) if times else None,
+            }
+        )
+    return figures
 
 
 if __name__ == "__main__":
