@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export INDUCE_RUNS__DIRECTORY ?= .induce/runs
 
-.PHONY: help demo test check install soak benchmarks pythons clean
+.PHONY: help demo test smoke check install soak benchmarks pythons clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -18,6 +18,16 @@ demo: $(VENV)/installed  ## solve the tasks under examples/ and print rules, pro
 
 test: check  ## run every check and every test, save the slow ones
 	$(BIN)/pytest -n auto -m "not slow"
+	$(MAKE) smoke
+
+smoke: $(VENV)/developed  ## install the built wheel alone into a clean environment, and use it
+	rm -rf $(VENV)-smoke build/smoke
+	$(BIN)/python -m build --wheel --no-isolation --outdir build/smoke . > /dev/null
+	$(BIN)/python -m venv $(VENV)-smoke
+	$(VENV)-smoke/bin/pip install --quiet build/smoke/*.whl
+	cp tests/smoke.py build/smoke/
+	cd build/smoke && env -u PYTHONPATH ../../$(VENV)-smoke/bin/python -W error smoke.py
+	rm -rf $(VENV)-smoke build/smoke
 
 check: $(VENV)/developed  ## formatting, lint, types, floors
 	$(BIN)/ruff format --check .

@@ -7,22 +7,13 @@ import sys
 
 import induce
 
-PUBLIC = {
-    "Candidate", "EmbeddedSandbox", "Example", "Execution", "Hypothesis", "InduceError", "Limits", "Parameter",
-    "Program", "Sandbox", "SearchProposer", "Signature", "Solution", "Solver", "SolverConfig", "Task", "TaskSet",
-    "Usage", "Verdict", "__version__", "asolve", "load_tasks", "solve",
-}  # fmt: skip
-HEAVY = (
-    "docker",
-    "langchain",
-    "langchain_core",
-    "numpy",
-    "pyarrow",
-    "ray",
-    "sqlalchemy",
-    "torch",
-    "transformers",
-    "vllm",
+PUBLIC = set(
+    "Candidate EmbeddedSandbox Example Execution Hypothesis InduceError Limits Parameter Program Sandbox "
+    "SearchProposer Signature Solution Solver SolverConfig Task TaskSet Usage Verdict __version__ asolve "
+    "load_tasks solve".split()
+)
+HEAVY = frozenset(
+    "docker langchain langchain_core numpy pyarrow ray sqlalchemy torch transformers vllm".split()
 )
 
 
@@ -54,7 +45,7 @@ def test_importing_induce_loads_nothing_heavy():
 
 def test_the_solver_loads_nothing_that_belongs_behind_an_extra():
     loaded = loaded_by("import induce; induce.solve, induce.load_tasks, induce.Solver")
-    assert not loaded & (set(HEAVY) - {"numpy", "sqlalchemy"})
+    assert not loaded & (HEAVY - {"numpy", "sqlalchemy"})
 
 
 def test_import_time():
