@@ -1,0 +1,149 @@
+"""What a search builds its expressions of: a language of typed operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sandboxes import Program
+
+Column = tuple[Any, ...]
+"""The values of one expression, one an example. Every value is hashable: a list is held as a tuple."""
+
+UNDEFINED = (ArithmeticError, LookupError, ValueError)
+"""What an operator raises where an expression has no value in one of the examples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A parameter of the function to be found, by its position."""
+
+    name: str
+    kind: str
+    position: int
+    cost: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value that is the same in every example."""
+
+    value: Any
+    kind: str
+    cost: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A typed function of a language.
+
+    ``arguments`` and ``result`` are kinds: types or, where the language is a grammar, non-terminals.
+    ``evaluate`` takes one column an argument and returns the column of results, or raises one of
+    ``UNDEFINED``. ``python`` and ``phrase`` are templates of the printed forms; their placeholders
+    ``_0``, ``_1`` … stand for the arguments; in a phrase, ``_1th`` is a position as an ordinal.
+    ``needs_last`` says, from all columns but the last, whether the result depends on the last one at all;
+    where it does not, a single last argument stands for all.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    result: str
+    evaluate: Callable[..., Column]
+    cost: int = 1
+    commutative: bool = False
+    python: str = ""
+    phrase: str = ""
+    needs_last: Callable[..., bool] | None = None
+
+
+def on_values(
+    kinds: str,
+    function: Callable[..., Any],
+    python: str,
+    phrase: str,
+    *,
+    cost: int = 1,
+    commutative: bool = False,
+) -> Operator:
+    """Give the operator of the kinds ``"argument argument -> result"`` whose function takes single values."""
+    arguments, result = kinds.split(" -> ")
+
+    def evaluate(*columns: Column) -> Column:
+        return tuple(map(function, *columns))
+
+    return Operator(python, tuple(arguments.split()), result, evaluate, cost, commutative, python, phrase)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operator applied to expressions."""
+
+    operator: Operator
+    arguments: tuple[Expression, ...]
+
+    @property
+    def cost(self) -> int:
+        """The operator's cost and that of all arguments."""
+        return self.operator.cost + sum(argument.cost for argument in self.arguments)
+
+
+Expression = Variable | Constant | Call
+
+
+@dataclass(frozen=True)
+class Language:
+    """Typed operators over variables and constants, and how a finished expression is printed.
+
+    ``start`` is the kind of expression wanted. ``concatenations`` and ``conditionals`` give, by kind of
+    result, the operators that join two sequences (an associative ``++``) and that choose between two
+    values (condition, then, else): the search also builds these backwards, from the outputs.
+    ``fits`` says whether a column is small enough to be kept. ``describe`` gives the rule in words and
+    ``implement`` the program.
+
+    What is built backwards fits few examples all too easily. So each branch of a choice must be right on
+    ``least_cover`` of the examples, an expression costlier than ``ceiling`` is not believed, and one that is
+    believed waits for a cheaper one while ``patience`` terms per unit of its cost are built.
+    """
+
+    start: str
+    leaves: tuple[Variable | Constant, ...]
+    operators: tuple[Operator, ...]
+    describe: Callable[[Expression], str]
+    implement: Callable[[Expression], Program]
+    fits: Callable[[Column], bool] = field(default=lambda _: True)
+    concatenations: Mapping[str, Operator] = field(default_factory=dict)
+    conditionals: Mapping[str, Operator] = field(default_factory=dict)
+    least_cover: int = 1
+    ceiling: int | None = None
+    patience: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A task in the terms of its language: one row of argument values per example or query."""
+
+    language: Language
+    rows: tuple[tuple[Any, ...], ...]
+    outputs: Column
+    queries: tuple[tuple[Any, ...], ...] = ()
+
+
+def evaluate(expression: Expression, rows: Sequence[Sequence[Any]]) -> Column:
+    """Evaluate ``expression`` on each of ``rows``; raises one of ``UNDEFINED`` where it has no value."""
+    match expression:
+        case Variable(position=position):
+            return tuple([row[position] for row in rows])
+        case Constant(value=value):
+            return (value,) * len(rows)
+        case Call(operator=operator, arguments=arguments):
+            return operator.evaluate(*(evaluate(argument, rows) for argument in arguments))
+
+
+def walk(expression: Expression) -> Iterator[Expression]:
+    """Yield ``expression`` and everything in it, outermost first."""
+    yield expression
+    if isinstance(expression, Call):
+        for argument in expression.arguments:
+            yield from walk(argument)

@@ -1,0 +1,80 @@
+"""Symbolic search as a proposer: programs from the examples alone, without a model."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+
+from hypotheses.hypothesis import Feedback, Hypothesis, Proposal, Report, Usage
+from hypotheses.search.search import Found, Search
+from hypotheses.task import Task
+from memory import Concept
+
+SLICE_SECONDS = 0.05
+"""How long the search runs between two chances for the event loop to cancel it."""
+
+
+class SearchProposer:
+    """Proposes the programs that symbolic search finds, the cheapest first.
+
+    It proposes in the first round only: failures could teach it nothing, for every proposal satisfies the
+    examples. ``seconds`` and ``max_terms`` limit each task, ``None`` meaning no limit; with ``max_terms``
+    and ``seconds=None`` the same task always gives the same proposals. At the end it reports the terms
+    built and, where nothing was found, why.
+    """
+
+    def __init__(self, seconds: float | None = 10.0, max_terms: int | None = None) -> None:
+        for name, limit in (("seconds", seconds), ("max_terms", max_terms)):
+            if limit is not None and not limit > 0:
+                raise ValueError(
+                    f"SearchProposer's {name} must be positive, or None for no limit, not {limit!r}"
+                )
+        self.seconds = seconds
+        self.max_terms = max_terms
+
+    @property
+    def name(self) -> str:
+        """``search``."""
+        return "search"
+
+    async def propose(
+        self,
+        task: Task,
+        concepts: Sequence[Concept],  # noqa: ARG002  search starts from nothing
+        feedback: Sequence[Feedback],
+        n: int,
+    ) -> AsyncGenerator[Proposal | Report, None]:
+        """Yield at most ``n`` proposals in the first round, none later, and one report.
+
+        The search runs in a thread, slice by slice, so that other tasks go on and closing the generator
+        stops it after the slice under way. ``concepts`` are not used.
+        """
+        if feedback:
+            return
+        search = await asyncio.to_thread(Search, task, self.seconds, self.max_terms)
+        steps = search.steps()
+        proposed, more = 0, True
+        while more and proposed < n:
+            found, more = await asyncio.to_thread(_advance, steps)
+            if found:
+                proposed += 1
+                yield Proposal(Hypothesis(found.text, proposer=self.name), found.program)
+        yield Report(Usage(terms=search.report.terms), _NOTES[search.report.reason])
+
+
+_NOTES = {
+    "solved": "",
+    "exhausted": "search tried every expression of its language; none satisfies the examples",
+    "budget": "search used up its budget",
+    "unsupported": "search has no language for this kind of task",
+}
+
+
+def _advance(steps: Iterator[Found | None]) -> tuple[Found | None, bool]:
+    """Run the search for a slice of time; say what it found, if anything, and whether there is more to do."""
+    until = time.monotonic() + SLICE_SECONDS
+    for found in steps:
+        if found or time.monotonic() >= until:
+            return found, True
+    return None, False

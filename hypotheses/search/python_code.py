@@ -1,0 +1,130 @@
+"""Putting Python together from templates, so that it reads as a person would write it."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+import keyword
+import re
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+
+from hypotheses.task import Signature
+from sandboxes import Program
+
+
+def fill(template: str, *arguments: ast.expr) -> ast.expr:
+    """Parse ``template`` and put ``arguments`` in the places of ``_0``, ``_1`` and so on."""
+    places = {f"_{i}": argument for i, argument in enumerate(arguments)}
+    filled: ast.expr = _Fill(places).visit(copy.deepcopy(_parse(template)))
+    return filled
+
+
+def literal(value: object) -> ast.expr:
+    """Give the expression that ``repr`` writes for ``value``; a tuple is written as a list."""
+    return copy.deepcopy(_parse(repr(list(value)) if isinstance(value, tuple) else repr(value)))
+
+
+def identifiers(signature: Signature, reserved: Collection[str] = ()) -> dict[str, str] | None:
+    """Give the Python identifier of each parameter, none of them a keyword, a built-in or ``reserved``.
+
+    ``None`` where arguments are passed by names that cannot be kept.
+    """
+    taken = {*reserved, *keyword.kwlist, *dir(builtins)}
+    found: dict[str, str] = {}
+    for parameter in signature.parameters:
+        name = re.sub(r"\W", "_", parameter.name)
+        name = name if name.isidentifier() else f"x_{name}"
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        found[parameter.name] = name
+    if signature.call == "keyword" and any(old != new for old, new in found.items()):
+        return None
+    return found
+
+
+def program(
+    signature: Signature, names: Mapping[str, str], body: ast.expr, helpers: Iterable[str] = ()
+) -> Program:
+    """Write the function that returns ``body``; ``names`` are its parameters' identifiers."""
+    function = signature.name if signature.name.isidentifier() else re.sub(r"\W", "_", f"f_{signature.name}")
+    expression = ast.unparse(ast.fix_missing_locations(_Tidy().visit(copy.deepcopy(body))))
+    source = f"def {function}({', '.join(names.values())}):\n    return {expression}\n"
+    return Program("\n\n".join([*helpers, source]), function, signature.call)
+
+
+@cache
+def _parse(template: str) -> ast.expr:
+    return ast.parse(template, mode="eval").body
+
+
+class _Fill(ast.NodeTransformer):
+    """Replaces placeholders by expressions."""
+
+    def __init__(self, places: Mapping[str, ast.expr]) -> None:
+        self.places = places
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return copy.deepcopy(self.places.get(node.id, node))
+
+
+class _Tidy(ast.NodeTransformer):
+    """Rewrites what templates leave behind: ``a + (b + c)``, ``1 + 2``, ``a + -1``, ``x[0 + 1:]``."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Add | ast.Sub):
+            return node
+        terms: list[tuple[bool, ast.expr]] = []
+        for negative, term in _terms(node):
+            value = _constant(term)
+            before = _constant(terms[-1][1]) if terms else None
+            if isinstance(value, str) and isinstance(before, str):
+                terms[-1] = (False, ast.Constant(before + value))
+            elif terms and isinstance(term, ast.List) and isinstance(displayed := terms[-1][1], ast.List):
+                terms[-1] = (False, ast.List([*displayed.elts, *term.elts], ast.Load()))
+            else:
+                terms.append((negative, term))
+        return _sum(terms)
+
+
+def _terms(node: ast.expr, negative: bool = False) -> list[tuple[bool, ast.expr]]:
+    """List the summands of nested sums and differences, each with whether it is taken away."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+        flipped = negative != isinstance(node.op, ast.Sub)
+        return _terms(node.left, negative) + _terms(node.right, flipped)
+    return [(negative, node)]
+
+
+def _constant(node: ast.expr) -> object:
+    """Give the value of a constant, ``None`` where the node is none."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        inner = _constant(node.operand)
+        return -inner if isinstance(inner, int) else None
+    return node.value if isinstance(node, ast.Constant) else None
+
+
+def _sum(terms: list[tuple[bool, ast.expr]]) -> ast.expr:
+    """Write a sum from the left, its integer constants added up and put last."""
+    total = 0
+    rest: list[tuple[bool, ast.expr]] = []
+    for negative, term in terms:
+        value = _constant(term)
+        if isinstance(value, int) and not isinstance(value, bool):
+            total += -value if negative else value
+        else:
+            rest.append((negative, term))
+    rest.sort(key=lambda one: one[0]) if rest and rest[0][0] else None
+    if not rest:
+        return ast.Constant(total) if total >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-total))
+    negative, result = rest[0]
+    if negative:
+        result = ast.BinOp(ast.Constant(total), ast.Sub(), result)
+        total = 0
+    for negative, term in rest[1:]:
+        result = ast.BinOp(result, ast.Sub() if negative else ast.Add(), term)
+    if total:
+        result = ast.BinOp(result, ast.Add() if total > 0 else ast.Sub(), ast.Constant(abs(total)))
+    return result

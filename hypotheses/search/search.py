@@ -1,0 +1,116 @@
+"""One search for one task, from start to finish, under a budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from hypotheses.search.engine import Engine, alternatives
+from hypotheses.search.language import Expression, Problem
+from hypotheses.search.languages import problem_of
+from hypotheses.task import Task
+from sandboxes import Program
+
+Reason = Literal["solved", "exhausted", "budget", "unsupported"]
+"""How a search ended: with a solution, with every expression of the language tried, with its seconds, terms
+or memory used up, or at once, for want of a language that fits the task."""
+
+
+LEAST_EXTRA = 20_000
+"""How many terms are built at least, after a first solution, in search of another."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchReport:
+    """How a search ended, how many terms it built and pieces it tried, and how long it took."""
+
+    reason: Reason
+    terms: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A solution: the rule, in words or as a SyGuS definition, and the program."""
+
+    text: str
+    program: Program
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """What ``search`` found, if anything, and how the search went."""
+
+    found: Found | None
+    report: SearchReport
+
+
+class Search:
+    """A search in steps, so that its driver can stop it between any two of them.
+
+    ``seconds`` and ``max_terms`` limit it; with ``max_terms`` alone, the same task gives the same steps.
+    ``report`` is up to date after every step.
+    """
+
+    def __init__(self, task: Task, seconds: float | None, max_terms: int | None) -> None:
+        self._started = time.monotonic()
+        self._seconds = seconds
+        self._max_terms = max_terms
+        self._problem = problem_of(task)
+        self._terms = 0
+        self._reason: Reason = "budget" if self._problem else "unsupported"
+
+    @property
+    def report(self) -> SearchReport:
+        """How the search stands, or how it ended."""
+        return SearchReport(self._reason, self._terms, time.monotonic() - self._started)
+
+    def steps(self) -> Iterator[Found | None]:
+        """Yield each solution, cheapest first, and ``None`` after every other slice of work.
+
+        After the first solution come those that answer the queries differently and are found with as much
+        work again.
+        """
+        if self._problem is None:
+            return
+        engine = Engine(self._problem)
+        first: Expression | None = None
+        for found in engine.steps():
+            self._terms = engine.terms
+            first = found or (engine.pending if self._spent() else None)
+            if first or self._spent():
+                break
+            yield None
+        self._terms = engine.terms
+        first = first or engine.pending
+        if first is None:
+            self._reason = "exhausted" if engine.exhausted else "budget"
+            return
+        self._reason = "solved"
+        yield self._print(self._problem, first)
+        for other, terms in alternatives(self._problem, first, max(engine.terms, LEAST_EXTRA)):
+            self._terms = engine.terms + terms
+            yield self._print(self._problem, other) if other else None
+            if self._spent():
+                return
+
+    def _spent(self) -> bool:
+        if self._seconds is not None and time.monotonic() - self._started >= self._seconds:
+            return True
+        return self._max_terms is not None and self._terms >= self._max_terms
+
+    def _print(self, problem: Problem, expression: Expression) -> Found:
+        return Found(problem.language.describe(expression), problem.language.implement(expression))
+
+
+def search(task: Task, *, seconds: float | None = 10.0, max_terms: int | None = None) -> SearchResult:
+    """Search for the cheapest program that satisfies the examples of ``task``.
+
+    ``seconds`` and ``max_terms`` limit the search, ``None`` meaning no limit; ``max_terms`` alone makes it
+    deterministic. Runs in the calling thread.
+    """
+    run = Search(task, seconds, max_terms)
+    found = next((found for found in run.steps() if found), None)
+    return SearchResult(found, run.report)
