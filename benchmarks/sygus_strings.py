@@ -4,7 +4,7 @@
 
 Both get the same files in one run: each task in a process of its own, with the same budget of CPU seconds on
 one core. cvc5 is given the task in SyGuS-IF 2.1 and its default options. Every solution is checked here: it
-must be a term of the task's grammar and give every example's output by ``hypotheses.sygus_semantics``, which
+must be a term of the task's grammar and give every example's output by ``hypotheses.sygus.semantics``, which
 shares no code with either solver.
 
 The files are those that ``subsets/sygus_strings.txt`` names; they are looked for below
@@ -30,10 +30,10 @@ from pathlib import Path
 from reporting import benchmark_data, print_table, write_results
 
 from hypotheses.search import search
-from hypotheses.sexpr import SexprError
-from hypotheses.sygus_semantics import evaluate, is_term_of
-from hypotheses.sygus_sorts import parameter_sorts
-from hypotheses.sygus_terms import parse_define_fun
+from hypotheses.sygus.semantics import evaluate, is_term_of
+from hypotheses.sygus.sexpr import SexprError
+from hypotheses.sygus.sorts import parameter_sorts
+from hypotheses.sygus.terms import parse_define_fun
 from hypotheses.task import Task
 from hypotheses.verification import contradiction
 from induce.tasks.sygus import parse_sygus

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hypotheses.grammar import Grammar
+    from hypotheses.sygus.grammar import Grammar
     from sandboxes import CallStyle
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypotheses.grammar import AnyConstant, Apply, Grammar, Literal, Symbol, Term, to_sexpr
 from hypotheses.search.arguments import rows_of
 from hypotheses.search.language import (
     Call,
@@ -21,7 +20,8 @@ from hypotheses.search.language import (
 )
 from hypotheses.search.sygus_operators import COMMUTATIVE, NEEDS_LAST, OPERATORS
 from hypotheses.search.sygus_python import names_of, program_of
-from hypotheses.sygus_sorts import parameter_sorts
+from hypotheses.sygus.grammar import AnyConstant, Apply, Grammar, Literal, Symbol, Term, to_sexpr
+from hypotheses.sygus.sorts import parameter_sorts
 from hypotheses.task import Task
 
 _COSTS = {"str.++": 2, "ite": 3}

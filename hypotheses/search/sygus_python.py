@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 
-from hypotheses.grammar import Apply, Literal, Symbol, Term, to_sexpr
 from hypotheses.search.python_code import fill, identifiers, literal, program
+from hypotheses.sygus.grammar import Apply, Literal, Symbol, Term, to_sexpr
 from hypotheses.task import Signature
 from sandboxes import Program
 

@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hypotheses.grammar import Apply, Grammar, Literal, Term
-from hypotheses.sexpr import Atom, Sexpr, SexprError, SList, flat, read_sexprs
-from hypotheses.sygus_semantics import Value, evaluate
-from hypotheses.sygus_sorts import parameter_sorts, result_sort, sort_of
-from hypotheses.sygus_terms import Function, read_define_fun, read_parameters, read_sort, read_term, symbols
+from hypotheses.sygus.grammar import Apply, Grammar, Literal, Term
+from hypotheses.sygus.semantics import Value, evaluate
+from hypotheses.sygus.sexpr import Atom, Sexpr, SexprError, SList, flat, read_sexprs
+from hypotheses.sygus.sorts import parameter_sorts, result_sort, sort_of
+from hypotheses.sygus.terms import Function, read_define_fun, read_parameters, read_sort, read_term, symbols
 from hypotheses.task import Example, Parameter, Signature, Task
 from induce.tasks.jsontext import place, read_bytes
 from induce.tasks.labelled import LabelledTask, ReadOptions
@@ -38,7 +38,7 @@ _WITHOUT_EFFECT = frozenset(
 class SygusReader:
     """Reads SyGuS files whose constraints are examples.
 
-    A bit-vector becomes an unsigned ``int``; ``hypotheses.sygus_sorts`` gives its width back. No
+    A bit-vector becomes an unsigned ``int``; ``hypotheses.sygus.sorts`` gives its width back. No
     ``ReadOptions`` apply, for every constraint is part of the specification.
     """
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hypotheses.grammar import Apply, Grammar, Nonterminal, Symbol, Term
-from hypotheses.sexpr import Atom, Sexpr, SexprError, SList, flat
-from hypotheses.sygus_sorts import sort_of
-from hypotheses.sygus_terms import Function, read_parameters, read_sort, read_term
+from hypotheses.sygus.grammar import Apply, Grammar, Nonterminal, Symbol, Term
+from hypotheses.sygus.sexpr import Atom, Sexpr, SexprError, SList, flat
+from hypotheses.sygus.sorts import sort_of
+from hypotheses.sygus.terms import Function, read_parameters, read_sort, read_term
 
 _ALL_VARIABLES = ("Variable", "InputVariable")  # version 1 knows the second
 _START_OF_VERSION_1 = "Start"

@@ -5,8 +5,8 @@ Source: The SyGuS Language Standard, version 2.1, section 2.
 
 from __future__ import annotations
 
-from hypotheses.grammar import Grammar, Literal, to_sexpr
-from hypotheses.sygus_sorts import parameter_sorts, result_sort
+from hypotheses.sygus.grammar import Grammar, Literal, to_sexpr
+from hypotheses.sygus.sorts import parameter_sorts, result_sort
 from hypotheses.task import Example, Task
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from hypotheses.search import search
-from hypotheses.sygus_semantics import evaluate, is_term_of
-from hypotheses.sygus_terms import parse_define_fun
+from hypotheses.sygus.semantics import evaluate, is_term_of
+from hypotheses.sygus.terms import parse_define_fun
 from induce.tasks.labelled import LabelledTask, ReadOptions
 from induce.tasks.sygus import SygusReader
 

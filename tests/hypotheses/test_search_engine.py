@@ -6,16 +6,16 @@ from contextlib import aclosing
 import pytest
 
 from hypotheses import search as search_package
-from hypotheses.grammar import Apply, Grammar, Literal, Nonterminal, Symbol
 from hypotheses.hypothesis import Proposal, Report
 from hypotheses.proposer import Proposer
 from hypotheses.search import SearchProposer, search
 from hypotheses.search.assembly import Assembly
 from hypotheses.search.enumeration import Enumeration
 from hypotheses.search.languages import problem_of
-from hypotheses.sygus_semantics import evaluate as evaluate_by_the_standard
-from hypotheses.sygus_semantics import is_term_of
-from hypotheses.sygus_terms import parse_define_fun
+from hypotheses.sygus.grammar import Apply, Grammar, Literal, Nonterminal, Symbol
+from hypotheses.sygus.semantics import evaluate as evaluate_by_the_standard
+from hypotheses.sygus.semantics import is_term_of
+from hypotheses.sygus.terms import parse_define_fun
 from hypotheses.task import Example, Parameter, Signature, Task, infer_signature
 from hypotheses.verification import verify
 from sandboxes import Limits

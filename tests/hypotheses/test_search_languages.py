@@ -5,7 +5,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypotheses.equality import equal
-from hypotheses.grammar import Apply, Grammar, Literal, Nonterminal, Symbol, to_sexpr
 from hypotheses.search.language import UNDEFINED, Call, Constant, Variable, evaluate
 from hypotheses.search.list_operators import OPERATORS as LIST_OPERATORS
 from hypotheses.search.lists import LISTS
@@ -14,7 +13,8 @@ from hypotheses.search.string_operators import OPERATORS as STRING_OPERATORS
 from hypotheses.search.strings import STRINGS
 from hypotheses.search.sygus import sygus_problem, term_of
 from hypotheses.search.sygus_python import names_of, program_of
-from hypotheses.sygus_semantics import evaluate as evaluate_by_the_standard
+from hypotheses.sygus.grammar import Apply, Grammar, Literal, Nonterminal, Symbol, to_sexpr
+from hypotheses.sygus.semantics import evaluate as evaluate_by_the_standard
 from hypotheses.task import Example, Parameter, Signature, Task
 from sandboxes import Limits, Program
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypotheses.grammar import Apply, Literal, Symbol, Term, to_sexpr
-from hypotheses.sygus_semantics import Value, evaluate
-from hypotheses.sygus_sorts import sort_of
-from hypotheses.sygus_terms import bit_vector_width, parse_term
+from hypotheses.sygus.grammar import Apply, Literal, Symbol, Term, to_sexpr
+from hypotheses.sygus.semantics import Value, evaluate
+from hypotheses.sygus.sorts import sort_of
+from hypotheses.sygus.terms import bit_vector_width, parse_term
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hypotheses.grammar import AnyConstant, Apply, Grammar, Literal, Nonterminal, Symbol, to_sexpr
-from hypotheses.sexpr import SexprError
-from hypotheses.sygus_semantics import is_term_of
-from hypotheses.sygus_sorts import parameter_sorts, result_sort, sort_of
-from hypotheses.sygus_terms import parse_define_fun, parse_term, symbols
+from hypotheses.sygus.grammar import AnyConstant, Apply, Grammar, Literal, Nonterminal, Symbol, to_sexpr
+from hypotheses.sygus.semantics import is_term_of
+from hypotheses.sygus.sexpr import SexprError
+from hypotheses.sygus.sorts import parameter_sorts, result_sort, sort_of
+from hypotheses.sygus.terms import parse_define_fun, parse_term, symbols
 from hypotheses.task import Example, Parameter, Signature, Task
 
 X = Symbol("x")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hypotheses.grammar import AnyConstant, Apply, Grammar, Literal, Nonterminal, Symbol, Term
+from hypotheses.sygus.grammar import AnyConstant, Apply, Grammar, Literal, Nonterminal, Symbol, Term
 from hypotheses.task import Example, Parameter, Signature, Task
 from induce.tasks.sygus import parse_sygus
 from induce.tasks.sygus_printer import to_sygus

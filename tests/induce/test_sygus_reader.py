@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hypotheses.grammar import AnyConstant, to_sexpr
-from hypotheses.sygus_sorts import parameter_sorts, result_sort
+from hypotheses.sygus.grammar import AnyConstant, to_sexpr
+from hypotheses.sygus.sorts import parameter_sorts, result_sort
 from hypotheses.task import Example, Parameter, Signature, Task
 from induce.tasks.labelled import LabelledTask, ReadOptions
 from induce.tasks.sygus import SygusReader, parse_sygus

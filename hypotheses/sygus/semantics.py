@@ -14,11 +14,11 @@ from functools import reduce
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
-from hypotheses.bit_vectors import apply_bit_vector
-from hypotheses.grammar import AnyConstant, Apply, Grammar, Literal, Symbol, Term, to_sexpr
-from hypotheses.sexpr import LARGEST_CODE_POINT
-from hypotheses.sygus_sorts import sort_of
-from hypotheses.sygus_terms import bit_vector_width
+from hypotheses.sygus.bit_vectors import apply_bit_vector
+from hypotheses.sygus.grammar import AnyConstant, Apply, Grammar, Literal, Symbol, Term, to_sexpr
+from hypotheses.sygus.sexpr import LARGEST_CODE_POINT
+from hypotheses.sygus.sorts import sort_of
+from hypotheses.sygus.terms import bit_vector_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

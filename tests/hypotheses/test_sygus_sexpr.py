@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypotheses.grammar import Literal, to_sexpr
-from hypotheses.sexpr import Atom, SexprError, SList, flat, read_sexpr, read_sexprs
+from hypotheses.sygus.grammar import Literal, to_sexpr
+from hypotheses.sygus.sexpr import Atom, SexprError, SList, flat, read_sexpr, read_sexprs
 
 CHARACTERS = st.characters(max_codepoint=0x2FFFF, exclude_categories=["Cs"])
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypotheses.grammar import AnyConstant, Apply, Literal, Symbol, Term, to_sexpr
-from hypotheses.sygus_terms import bit_vector_width
+from hypotheses.sygus.grammar import AnyConstant, Apply, Literal, Symbol, Term, to_sexpr
+from hypotheses.sygus.terms import bit_vector_width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hypotheses.grammar import AnyConstant, Apply, Literal, Symbol, Term
-from hypotheses.sexpr import Atom, Sexpr, SexprError, SList, flat, read_sexpr
+from hypotheses.sygus.grammar import AnyConstant, Apply, Literal, Symbol, Term
+from hypotheses.sygus.sexpr import Atom, Sexpr, SexprError, SList, flat, read_sexpr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

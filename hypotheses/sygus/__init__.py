@@ -1,0 +1,1 @@
+"""SyGuS-IF: its terms, sorts and grammars, how they are written, and what they mean."""
