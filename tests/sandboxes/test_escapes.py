@@ -24,9 +24,23 @@ EPERM = 1
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
+def started() -> Iterator[tuple[Sandbox, psutil.Process]]:
+    """A sandbox and its one server; other sandboxes of this process may have theirs."""
+    before = set(servers())
     with EmbeddedSandbox(servers=1) as sandbox:
-        yield sandbox
+        sandbox.run(Program("def f(x): return x", "f"), [1], QUICK)
+        [server] = set(servers()) - before
+        yield sandbox, server
+
+
+@pytest.fixture
+def sandbox(started) -> Sandbox:
+    return started[0]
+
+
+@pytest.fixture
+def server(started) -> psutil.Process:
+    return started[1]
 
 
 class TestSystemCalls:
@@ -90,12 +104,11 @@ class TestSecrets:
         [execution] = sandbox.run(Program(source, "f"), [1000], QUICK)
         assert execution.value == ["device"] * 3 + ["ESPIPE"]
 
-    def test_nothing_of_an_earlier_program_is_left_in_memory(self, sandbox):
+    def test_nothing_of_an_earlier_program_is_left_in_memory(self, sandbox, server):
         """Search all writable memory that a child inherits for what passed through its server before."""
         earlier = "def f(x): return x + ' and ' + 'OUTPUT'[0:3] + 'PUT-0123456789'  # SOURCE-0123456789"
         for _ in range(20):
             sandbox.run(Program(earlier, "f"), ["INPUT-0123456789"] * 50, QUICK)
-        [server] = servers()
         while server.children() or server.status() != psutil.STATUS_SLEEPING:
             pass  # it is still burying the last child
         ranges = [
@@ -128,10 +141,9 @@ class TestSecrets:
 
 
 class TestProcesses:
-    def test_a_run_leaves_no_process(self, sandbox):
+    def test_a_run_leaves_no_process(self, sandbox, server):
         sandbox.run(Program("import os\ndef f(x): os.fork()", "f"), [1], QUICK)
         sandbox.run(Program("def f(x):\n    while True: pass", "f"), [1], Limits(seconds=0.05))
-        [server] = servers()
         _, alive = psutil.wait_procs(server.children(recursive=True), timeout=10)
         assert alive == []
 
