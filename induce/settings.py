@@ -50,7 +50,7 @@ class SolverSettings(_Group):
     """The loop. What is not set is chosen to suit the proposer."""
 
     rounds: int | None = Field(None, ge=1, description="rounds of feedback at most, the first included")
-    samples: int = Field(64, ge=1, description="proposals in a round")
+    samples: int | None = Field(None, ge=1, description="proposals in a round")
     programs: int = Field(8, ge=1, description="programs for one hypothesis")
     attempts: int = Field(1, ge=1, description="distinct predictions for one query")
     select: SelectionRule = Field("all-rounds", description="how the winner is chosen")

@@ -18,16 +18,17 @@ from sandboxes import EmbeddedSandbox, ProposerError
 class WiredProposer:
     """A proposer with what the loop must know of it.
 
-    ``spec`` makes it again; ``content_hash`` is that of a transcript, empty for others; ``concurrency`` is
-    how many tasks it serves well at a time.
+    ``spec`` makes it again; ``content_hash`` is that of a transcript, empty for others. The rest is what suits
+    it where the settings do not say: ``concurrency`` is how many tasks it serves well at a time.
     """
 
     spec: str
     proposer: Proposer
     implementer: Implementer | None
     content_hash: str
-    concurrency: int
+    samples: int
     rounds: int | None
+    concurrency: int
     stop_early: bool
 
 
@@ -40,13 +41,27 @@ def make_proposer(spec: str, settings: Settings) -> WiredProposer:
     if spec == "search":
         max_terms = settings.search.max_terms
         search = SearchProposer(None if max_terms else settings.search.seconds, max_terms)
-        # A search keeps one core busy by itself: a second one would only halve its share of the budget.
-        return WiredProposer(spec, search, None, "", 1, rounds=1, stop_early=True)
+        return WiredProposer(
+            spec,
+            search,
+            None,
+            content_hash="",
+            samples=settings.solver.attempts,  # further programs cost time, and would not be asked for
+            rounds=1,
+            concurrency=1,  # one keeps a core busy; a second would only halve its share of the budget
+            stop_early=True,
+        )
     if kind == "recorded" and argument:
         recorded = RecordedProposer(argument)
-        # Recorded answers are paid for already, so all of them are played.
         return WiredProposer(
-            spec, recorded, recorded, recorded.content_hash, 4, rounds=None, stop_early=False
+            spec,
+            recorded,
+            recorded,
+            content_hash=recorded.content_hash,
+            samples=64,
+            rounds=None,
+            concurrency=4,
+            stop_early=False,  # the answers are paid for already, so all of them are played
         )
     raise ProposerError(f"there is no proposer {spec!r}; there are `search` and `recorded:TRANSCRIPT`")
 
@@ -59,7 +74,7 @@ def open_solver(
     chosen = settings.solver
     config = SolverConfig(
         rounds=chosen.rounds or wired.rounds,
-        samples=chosen.samples,
+        samples=chosen.samples or wired.samples,
         programs=chosen.programs,
         attempts=chosen.attempts,
         selection=chosen.select,
