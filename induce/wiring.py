@@ -18,8 +18,8 @@ from sandboxes import EmbeddedSandbox, ProposerError
 class WiredProposer:
     """A proposer with what the loop must know of it.
 
-    ``spec`` makes it again; ``content_hash`` is that of a transcript, empty for others. The rest is what suits
-    it where the settings do not say: ``concurrency`` is how many tasks it serves well at a time.
+    ``spec`` makes it again; ``content_hash`` is that of a transcript, empty for others. The rest is what
+    suits it where the settings do not say: ``concurrency`` is how many tasks it serves well at a time.
     """
 
     spec: str
