@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence, Set
+from contextlib import suppress
 from typing import Any
 
 
@@ -65,9 +66,10 @@ def equal(actual: Any, expected: Any, tolerance: float | None = None) -> bool:
             and all(equal(a, e, tolerance) for a, e in zip(actual, expected, strict=True))
         )
     if _is_number(actual) and _is_number(expected) and float in (type(actual), type(expected)):
-        if math.isnan(actual) or math.isnan(expected):
-            return math.isnan(actual) and math.isnan(expected)
-        return math.isclose(actual, expected, rel_tol=tolerance, abs_tol=tolerance)
+        with suppress(OverflowError):  # an integer beyond all floats is close to none
+            if math.isnan(actual) or math.isnan(expected):
+                return math.isnan(actual) and math.isnan(expected)
+            return math.isclose(actual, expected, rel_tol=tolerance, abs_tol=tolerance)
     return canonical(actual) == canonical(expected)
 
 

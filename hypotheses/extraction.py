@@ -9,6 +9,9 @@ import re
 from hypotheses.task import Signature
 from sandboxes import Program
 
+MAX_READ = 100_000
+"""Source longer than this is run like any other, but not parsed here: that can take a long time."""
+
 _FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 
 _MODULES = (
@@ -82,6 +85,8 @@ def make_program(code: str, signature: Signature) -> Program:
 
 
 def _parse(code: str) -> ast.Module | None:
+    if len(code) > MAX_READ:
+        return None
     try:
         return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -84,6 +84,8 @@ class RecordedProposer:
         self._offsets: dict[str, list[int]] = defaultdict(list)
         digest = hashlib.sha256()
         offset = 0
+        if self._path.exists() and not self._path.is_file():
+            raise ProposerError(f"the transcript {self._path} is not a file")
         try:
             with self._path.open("rb") as file:
                 for number, raw in enumerate(file, 1):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hypotheses.equality import canonical
+from hypotheses.extraction import MAX_READ
 from hypotheses.hypothesis import Candidate, Verdict
 
 SelectionRule = Literal["all-rounds", "last-round"]
@@ -51,14 +52,19 @@ def best_of_round(judged: Sequence[Judged]) -> Judged:
 
 
 def description_length(source: str) -> int:
-    """Count the tokens of a program; comments and line breaks cost nothing, nor do long names."""
+    """Count the tokens of a program; comments and line breaks cost nothing, nor do long names.
+
+    Source that is no Python, or longer than anybody would read, counts its characters instead.
+    """
+    if len(source) > MAX_READ:
+        return len(source)
     free = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
     count = 0
     try:
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             count += token.type not in free
-    except (tokenize.TokenError, SyntaxError):
-        return max(count, len(source))  # not Python: never the shorter description
+    except (tokenize.TokenError, SyntaxError, ValueError):
+        return len(source)
     return count
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from hypotheses.run_log import RunInfo, RunLog
 from hypotheses.task import Task
 from induce._version import __version__
-from induce.settings import Settings
+from induce.settings import Settings, resolve_settings
 from induce.tasks import TaskSet, load_tasks
 from induce.wiring import WiredProposer, make_proposer
 from sandboxes import RunLogError, TaskFormatError
@@ -58,6 +58,9 @@ def start_run(
 def resume_run(path: Path, on_bad: BadTaskHandler) -> Run:
     """Open a run to go on with it, under the settings it was started with.
 
+    How programs are contained is for this machine's user to say, not for the log, which may be somebody
+    else's: the settings of the sandbox and of the runs folder are the present ones.
+
     ``on_bad`` is told of bad tasks where the run was started so as to skip them.
 
     Raises ``RunLogError`` where the tasks or the transcript are no longer what they were.
@@ -66,7 +69,7 @@ def resume_run(path: Path, on_bad: BadTaskHandler) -> Run:
     with contextlib.ExitStack() as on_error:
         on_error.callback(log.close)
         info = log.info
-        settings = Settings.model_validate(info.settings)
+        settings = _settings_of(log)
         tasks = reload_tasks(log, on_bad)
         proposer = make_proposer(info.proposer, settings)
         if proposer.content_hash != info.proposer_hash:
@@ -86,8 +89,11 @@ def reload_tasks(log: RunLog, on_bad: BadTaskHandler, source: str | None = None)
     """
     info = log.info
     options = dict(info.source_options)
-    skip_bad = on_bad if options.pop("skip_bad") else None
-    tasks = load_tasks(source or info.source, **options, skip_bad=skip_bad)
+    skip_bad = on_bad if options.pop("skip_bad", False) else None
+    try:
+        tasks = load_tasks(source or info.source, **options, skip_bad=skip_bad)
+    except TypeError as error:
+        raise RunLogError(f"{log.path} is damaged: it names unknown options of its tasks") from error
     if tasks.content_hash() != info.content_hash:
         raise RunLogError(
             f"the tasks in {tasks.source} are not those the run {log.path} was started with "
@@ -96,26 +102,32 @@ def reload_tasks(log: RunLog, on_bad: BadTaskHandler, source: str | None = None)
     return tasks
 
 
+def _settings_of(log: RunLog) -> Settings:
+    present = resolve_settings()
+    try:
+        recorded = Settings.model_validate(log.info.settings)
+    except ValueError as error:
+        raise RunLogError(f"{log.path} holds settings that this induce does not know") from error
+    return recorded.model_copy(update={"sandbox": present.sandbox, "runs": present.runs})
+
+
 def find_runs(settings: Settings) -> list[Path]:
-    """Give the logs in the runs folder, oldest first."""
-    folder = settings.runs.directory
-    return sorted(folder.glob(f"*{SUFFIX}"), key=lambda path: (path.stat().st_mtime, path.name))
+    """Give the files in the runs folder that are named as logs are, oldest first."""
+    found = settings.runs.directory.glob(f"*{SUFFIX}")
+    files = [path for path in found if path.is_file() and not path.is_symlink()]
+    return sorted(files, key=lambda path: (_last_written(path), path.name))
 
 
 def old_runs(settings: Settings) -> list[Path]:
     """Give the logs in the runs folder that nobody wrote to for ``runs.retention_days``."""
     limit = time.time() - settings.runs.retention_days * 86_400
-    return [path for path in find_runs(settings) if path.stat().st_mtime < limit]
+    return [path for path in find_runs(settings) if _last_written(path) < limit]
 
 
-def delete_run(path: Path) -> int:
-    """Delete a log and what SQLite keeps beside it; give the number of bytes freed."""
-    freed = 0
-    for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-lock"))):
-        if file.exists():
-            freed += file.stat().st_size
-            file.unlink()
-    return freed
+def _last_written(path: Path) -> float:
+    journal = path.with_name(path.name + "-wal")  # a reader may leave an empty one
+    files = [path, journal] if journal.exists() and journal.stat().st_size else [path]
+    return max(file.stat().st_mtime for file in files)
 
 
 def _new_path(settings: Settings) -> Path:

@@ -14,12 +14,13 @@ from rich.text import Text
 from hypotheses.hypothesis import Solution, Verdict
 from hypotheses.task import Task
 from induce.render import render_predictions, render_value, visible
+from sandboxes.values import encode
 
 _STYLES = {"solved": "green", "unsolved": "red", "infeasible": "yellow"}
 
 
 def solution_record(solution: Solution) -> dict[str, Any]:
-    """Give what ``induce solve --json`` prints of a solution."""
+    """Give what ``induce solve --json`` prints of a solution; predictions are encoded as JSON."""
     candidate, verdict = solution.candidate, solution.verdict
     return {
         "task_id": solution.task_id,
@@ -31,7 +32,7 @@ def solution_record(solution: Solution) -> dict[str, Any]:
         "program": candidate.program.source if candidate else None,
         "entry_point": candidate.program.entry_point if candidate else None,
         "call": candidate.program.call if candidate else None,
-        "predictions": [list(values) for values in solution.predictions],
+        "predictions": [[encode(value) for value in values] for values in solution.predictions],
         "usage": asdict(solution.usage),
         "note": solution.note,
     }
@@ -59,7 +60,7 @@ def render_solution(task: Task, solution: Solution) -> RenderableType:
         )
     ]
     if solution.note:
-        parts.append(Padding(Text(solution.note, style=style), (0, 2)))
+        parts.append(Padding(Text(visible(solution.note), style=style), (0, 2)))
     if solution.candidate is not None:
         rule = solution.candidate.hypothesis.text
         if rule:

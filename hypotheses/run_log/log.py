@@ -83,12 +83,7 @@ class RunLog:
         log = cls(path, _engine(path, read_only), lock)
         try:
             with log._engine.connect() as connection:
-                version = connection.execute(sa.select(schema.RUN.c.schema_version)).scalar_one()
-            if version != schema.SCHEMA_VERSION:
-                raise RunLogError(
-                    f"{path} has schema version {version} and this induce reads {schema.SCHEMA_VERSION}; "
-                    "read it with the induce that wrote it"
-                )
+                _check_schema(path, connection)
         except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
             log.close()
             raise RunLogError(f"{path} is no run log of induce, or is damaged: {_cause(error)}") from error
@@ -96,6 +91,23 @@ class RunLog:
             log.close()
             raise
         return log
+
+    @classmethod
+    def delete(cls, path: str | Path) -> int:
+        """Delete a run, and what SQLite keeps beside it; give the number of bytes freed.
+
+        Raises ``RunLogError``, and deletes nothing, where it is being written or is no run log.
+        """
+        path = Path(path)
+        cls.open(path, read_only=False).close()
+        files = [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-lock"))]
+        freed = 0
+        with _failures(path, "delete"):
+            for file in files:
+                if file.exists():
+                    freed += file.stat().st_size
+                    file.unlink()
+        return freed
 
     @property
     def info(self) -> RunInfo:
@@ -190,7 +202,10 @@ class RunLog:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         with _failures(self.path, "read"), self._engine.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            except (ValueError, TypeError, KeyError) as error:
+                raise RunLogError(f"{self.path} is damaged: {_cause(error)}") from error
 
 
 def _write_new(path: Path, info: RunInfo) -> None:
@@ -218,9 +233,26 @@ def _engine(path: Path, read_only: bool) -> sa.Engine:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA trusted_schema=OFF")  # a log may come from somebody else
         return connection
 
     return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.QueuePool)
+
+
+def _check_schema(path: Path, connection: sa.Connection) -> None:
+    """Raise ``RunLogError`` for another version's log, and for any other database."""
+    query = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+    found = {(kind, name) for kind, name in connection.exec_driver_sql(query)}
+    if ("table", schema.RUN.name) not in found:
+        raise RunLogError(f"{path} is no run log of induce")
+    version = connection.execute(sa.select(schema.RUN.c.schema_version)).scalar_one()
+    if version != schema.SCHEMA_VERSION:
+        raise RunLogError(
+            f"{path} has schema version {version} and this induce reads {schema.SCHEMA_VERSION}; "
+            "read it with the induce that wrote it"
+        )
+    if found != schema.OBJECTS:
+        raise RunLogError(f"{path} is no run log of induce: it has other tables, views or triggers")
 
 
 def _take_lock(path: Path) -> int:

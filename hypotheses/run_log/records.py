@@ -6,16 +6,19 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from hypotheses.hypothesis import Candidate, Completion, Hypothesis, Solution, Usage, Verdict
+from hypotheses.hypothesis import Candidate, Completion, Hypothesis, Outcome, Solution, Usage, Verdict
 from hypotheses.run_log import schema
 from hypotheses.selection import Judged
 from hypotheses.solver import Entry
 from sandboxes import Execution, Program
-from sandboxes.values import dumps, loads
+from sandboxes.values import decode, encode
+
+KEPT_OUTPUT = 4_000
+"""How many characters of what a program printed are kept for each input."""
 
 
 class TaskWriter:
@@ -36,7 +39,7 @@ class TaskWriter:
             schema.SOLUTIONS,
             task_id=self._task_id,
             outcome=solution.outcome,
-            predictions=dumps([list(values) for values in solution.predictions]),
+            predictions=json.dumps([[encode(value) for value in values] for values in solution.predictions]),
             candidate_id=chosen,
             usage=json.dumps(asdict(solution.usage)),
             note=solution.note,
@@ -93,12 +96,17 @@ class TaskWriter:
 
 
 def read_solution(row: Mapping[Any, Any]) -> Solution:
-    """Make a solution of a row of solutions joined with its candidate, which may be absent."""
+    """Make a solution of a row of solutions joined with its candidate, which may be absent.
+
+    Raises ``ValueError``, ``TypeError`` or ``KeyError`` for a row that no run log of ours holds.
+    """
+    if row["outcome"] not in get_args(Outcome):
+        raise ValueError(f"there is no outcome {row['outcome']!r}")
     judged = None if row["candidate_id"] is None else read_judged(row)
     return Solution(
         row["task_id"],
         row["outcome"],
-        tuple(tuple(values) for values in loads(row["predictions"])),
+        tuple(tuple(decode(value) for value in values) for values in json.loads(row["predictions"])),
         judged.candidate if judged else None,
         judged.verdict if judged else None,
         Usage(**json.loads(row["usage"])),
@@ -107,11 +115,19 @@ def read_solution(row: Mapping[Any, Any]) -> Solution:
 
 
 def _write_executions(executions: Sequence[Execution]) -> str:
-    return dumps([[e.status, e.value, e.error, e.stdout, round(e.seconds, 6)] for e in executions])
+    return json.dumps(
+        [
+            [e.status, encode(e.value), e.error, e.stdout[:KEPT_OUTPUT], round(e.seconds, 6)]
+            for e in executions
+        ]
+    )
 
 
 def _read_executions(text: str) -> tuple[Execution, ...]:
-    return tuple(Execution(*fields) for fields in loads(text))
+    return tuple(
+        Execution(status, decode(value), error, stdout, seconds)
+        for status, value, error, stdout, seconds in json.loads(text)
+    )
 
 
 def read_judged(row: Mapping[Any, Any]) -> Judged:

@@ -92,12 +92,26 @@ SOLUTIONS = sa.Table(
 )
 
 
+def _trigger(table: str, action: str) -> str:
+    return f"{table}_no_{action.lower()}"
+
+
+_ACTIONS = ("UPDATE", "DELETE")
+
+OBJECTS = (
+    {("table", table) for table in METADATA.tables}
+    | {("index", index.name) for table in METADATA.tables.values() for index in table.indexes}
+    | {("trigger", _trigger(table, action)) for table in METADATA.tables for action in _ACTIONS}
+)
+"""All that a run log's schema consists of, by kind and name."""
+
+
 def create(connection: sa.Connection) -> None:
     """Create the tables, and the triggers that refuse every update and delete."""
     METADATA.create_all(connection)
     for table in METADATA.tables:
-        for action in ("UPDATE", "DELETE"):
+        for action in _ACTIONS:
             connection.exec_driver_sql(
-                f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table} "
+                f"CREATE TRIGGER {_trigger(table, action)} BEFORE {action} ON {table} "
                 "BEGIN SELECT RAISE(ABORT, 'a run log is append-only'); END"
             )

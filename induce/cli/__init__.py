@@ -10,6 +10,7 @@ import typer
 
 from induce._version import __version__
 from induce.cli import doctor, runs, score, settings, solve, tasks
+from induce.render import visible
 from sandboxes.errors import InduceError
 
 app = typer.Typer(
@@ -49,7 +50,7 @@ def main() -> None:
     try:
         app()
     except InduceError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {visible(str(error))}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

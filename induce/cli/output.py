@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
+from induce.render import visible
 from sandboxes import TaskFormatError
-from sandboxes.values import dumps
 
 
 def console() -> Console:
@@ -19,6 +21,11 @@ def console() -> Console:
 def error_console() -> Console:
     """Give the console on standard error, for progress and remarks."""
     return Console(stderr=True)
+
+
+def print_line(on: Console, text: str, style: str = "") -> None:
+    """Print a line as it is: no markup in it counts, and nothing in it can command the terminal."""
+    on.print(Text(visible(text), style), soft_wrap=True)
 
 
 class BadTasks:
@@ -32,10 +39,10 @@ class BadTasks:
         text = f"skipped: {error}"
         if text not in self._reported:
             self._reported.add(text)
-            error_console().print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            print_line(error_console(), text, style="yellow")
 
 
 def print_json(record: dict[str, Any]) -> None:
-    """Print one record as one line of JSON; values that JSON lacks are tagged (see docs/own-tasks.md)."""
-    sys.stdout.write(dumps(record) + "\n")
+    """Print one record, whose values are encoded already, as one line of JSON."""
+    sys.stdout.write(json.dumps(record) + "\n")
     sys.stdout.flush()

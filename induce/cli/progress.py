@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from induce.cli.output import console, error_console
+from induce.cli.output import console, error_console, print_line
 
 
 class Display:
@@ -63,7 +63,7 @@ class Display:
     def remark(self, text: str) -> None:
         """Say something that is no result."""
         self._progress.stop()
-        self._remarks.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_line(self._remarks, text)
 
     def finish(self, text: str) -> None:
         """Say how it went, in place of the bar."""

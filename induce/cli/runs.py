@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 from rich.filesize import decimal
 from rich.table import Table
+from rich.text import Text
 
 from hypotheses.run_log import RunLog
 from induce.cli.options import Json
-from induce.cli.output import BadTasks, console, error_console, print_json
+from induce.cli.output import BadTasks, console, error_console, print_json, print_line
 from induce.cli.progress import Display
-from induce.runs import delete_run, find_runs, old_runs, reload_tasks
+from induce.render import visible
+from induce.runs import find_runs, old_runs, reload_tasks
 from induce.settings import resolve_settings
 from induce.solution_view import render_line, render_solution, solution_record
 from sandboxes import RunLogError
@@ -37,7 +39,7 @@ def list_runs(json: Json = False) -> None:
             with RunLog.open(path) as log:
                 info, outcomes = log.info, log.count()
         except RunLogError as error:
-            error_console().print(f"skipped: {error}", style="yellow", markup=False, soft_wrap=True)
+            print_line(error_console(), f"skipped: {error}", style="yellow")
             continue
         done, solved, size = sum(outcomes.values()), outcomes.get("solved", 0), path.stat().st_size
         if json:
@@ -45,9 +47,12 @@ def list_runs(json: Json = False) -> None:
             print_json(record | _described(asdict(info)))
         else:
             counts = (str(info.tasks), str(done), str(solved), decimal(size))
-            table.add_row(str(path), info.created, info.proposer, *counts)
-    if not json:
-        console().print(table if table.rows else f"no runs in {settings.runs.directory}")
+            cells = (str(path), info.created, info.proposer, *counts)
+            table.add_row(*(Text(visible(cell)) for cell in cells))
+    if table.rows:
+        console().print(table)
+    elif not json:
+        print_line(console(), f"no runs in {settings.runs.directory}")
 
 
 @app.command()
@@ -70,12 +75,8 @@ def show(
         display = Display(0, json=json)
         tasks = {one.id: one for one in reload_tasks(log, BadTasks()) if one.id in wanted} if wanted else {}
         if not wanted and not json:
-            console().print(
-                f"{info.source}: {info.tasks} tasks, {info.proposer}, begun {info.created}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            about = f"{info.source}: {info.tasks} tasks, {info.proposer}, begun {info.created}"
+            print_line(console(), about)
         for solution in log.solutions():
             if wanted and solution.task_id not in wanted:
                 continue
@@ -100,7 +101,8 @@ def gc(
 ) -> None:
     """Delete the runs in the runs folder that nobody wrote to for a while.
 
-    Runs that were given a place of their own with --out are never touched.
+    Runs that were given a place of their own with --out are never touched, nor runs that are being written
+    and files that are no run logs.
 
     Example:
 
@@ -109,16 +111,18 @@ def gc(
     settings = resolve_settings({"runs": {"retention_days": older_than}})
     freed = 0
     for path in old_runs(settings):
-        size = path.stat().st_size if dry_run else delete_run(path)
+        try:
+            size = path.stat().st_size if dry_run else RunLog.delete(path)
+        except RunLogError as error:
+            print_line(error_console(), f"kept: {error}", style="yellow")
+            continue
         freed += size
         if json:
             print_json({"run": str(path), "bytes": size, "deleted": not dry_run})
         else:
-            console().print(
-                f"{'would delete' if dry_run else 'deleted'} {path} ({decimal(size)})", soft_wrap=True
-            )
+            print_line(console(), f"{'would delete' if dry_run else 'deleted'} {path} ({decimal(size)})")
     if not json:
-        console().print(f"{decimal(freed)} {'would be ' if dry_run else ''}freed")
+        print_line(console(), f"{decimal(freed)} {'would be ' if dry_run else ''}freed")
 
 
 def _described(info: dict[str, object]) -> dict[str, object]:

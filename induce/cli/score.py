@@ -11,7 +11,7 @@ from rich.table import Table
 
 from hypotheses.run_log import RunLog
 from induce.cli.options import Json
-from induce.cli.output import BadTasks, console, print_json
+from induce.cli.output import BadTasks, console, print_json, print_line
 from induce.runs import reload_tasks
 from induce.scoring import score_run
 
@@ -63,4 +63,4 @@ def score(
         table.add_row("oracle, tasks", "", "", f"{result.oracle_task_accuracy:.4f}")
     console().print(table)
     if result.unfinished:
-        console().print(f"{result.unfinished} tasks are not finished; go on with: induce resume {run}")
+        print_line(console(), f"{result.unfinished} tasks are not finished; go on with: induce resume {run}")

@@ -87,6 +87,12 @@ def test_tolerance_reaches_into_containers_and_leaves_integers_exact():
     assert not equal(True, 1.0, tolerance=1e-3)
 
 
+def test_integers_beyond_all_floats_are_close_to_none():
+    assert not equal(10**400, 1.5, tolerance=0.1)
+    assert not equal(1.5, 10**400, tolerance=0.1)
+    assert equal(10**400, 10**400, tolerance=0.1)
+
+
 def test_what_is_not_data_is_refused():
     with pytest.raises(TypeError, match="object is not data"):
         canonical([object()])

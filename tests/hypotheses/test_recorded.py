@@ -97,6 +97,8 @@ def test_a_malformed_line_is_named(tmp_path, line, message):
 def test_a_missing_or_empty_transcript_is_named(tmp_path):
     with pytest.raises(ProposerError, match="No such file"):
         RecordedProposer(tmp_path / "none.jsonl")
+    with pytest.raises(ProposerError, match="is not a file"):
+        RecordedProposer("/dev/zero")
     with pytest.raises(ProposerError, match="is empty"):
         RecordedProposer(transcript(tmp_path, []))
 

@@ -178,3 +178,79 @@ def test_strange_paths_work(tmp_path):
     assert path.is_file()
     with RunLog.open(path) as log:
         assert log.count() == {"solved": 1}
+
+
+def damaged(path, *statements):
+    """Make a log with one recorded task, and change it behind our back."""
+    with RunLog.create(path, INFO) as log:
+        entry, solution = entry_and_solution()
+        log.record(TASK, [entry], solution)
+    database = sqlite3.connect(path)
+    triggers = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    for name, _ in triggers:
+        database.execute(f"DROP TRIGGER {name}")
+    for statement in statements:
+        database.execute(statement)
+    for _, sql in triggers:
+        database.execute(sql)
+    database.commit()
+    database.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE solutions SET outcome = 'x'",
+        "UPDATE solutions SET usage = '{\"evil\": 1}'",
+        "UPDATE solutions SET predictions = '['",
+        "UPDATE solutions SET predictions = '[1, 2]'",
+        "UPDATE verdicts SET executions = '[[1]]'",
+    ],
+)
+def test_a_damaged_record_is_our_error(tmp_path, change):
+    path = damaged(tmp_path / "run.sqlite", change)
+    with RunLog.open(path) as log, pytest.raises(RunLogError, match="is damaged"):
+        list(log.solutions())
+
+
+def test_a_database_with_views_or_foreign_triggers_is_refused(tmp_path):
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
+    path = damaged(tmp_path / "run.sqlite", f"CREATE VIEW endless AS {endless}")
+    with pytest.raises(RunLogError, match="other tables, views or triggers"):
+        RunLog.open(path)
+    view = tmp_path / "view.sqlite"
+    database = sqlite3.connect(view)
+    database.execute(f"CREATE VIEW run AS {endless}")
+    database.close()
+    with pytest.raises(RunLogError, match="is no run log of induce"):
+        RunLog.open(view)
+
+
+def test_only_a_run_log_that_nobody_writes_is_deleted(tmp_path):
+    path = tmp_path / "run.sqlite"
+    with RunLog.create(path, INFO), pytest.raises(RunLogError, match="another process"):
+        RunLog.delete(path)
+    assert path.exists()
+    assert RunLog.delete(path) > 0
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "diary.sqlite").write_bytes(b"")
+    with pytest.raises(RunLogError):
+        RunLog.delete(tmp_path / "diary.sqlite")
+    assert (tmp_path / "diary.sqlite").exists()
+
+
+def test_values_as_deep_as_a_sandbox_gives_them_fit(tmp_path):
+    deep = 1
+    for _ in range(99):
+        deep = [deep]
+    entry, solution = entry_and_solution()
+    verdict = Verdict((Execution("ok", deep),), (True,), (Execution("ok", deep),))
+    judged = Judged(solution.candidate, verdict)
+    deep_entry = Entry(0, 0, entry.proposal, (judged,))
+    answer = Solution("one", "solved", ((deep,),), solution.candidate, verdict)
+    with RunLog.create(tmp_path / "run.sqlite", INFO) as log:
+        log.record(TASK, [deep_entry], answer)
+        [read] = log.solutions()
+    assert read.predictions == ((deep,),)
+    assert read.verdict == verdict

@@ -90,4 +90,6 @@ def test_description_length_counts_tokens_not_characters():
     wordy = "# a comment\ndef f(number):\n\n    return number + 1  # another"
     assert description_length(plain) == description_length(wordy)
     assert description_length(plain) < description_length("def f(x): return x + 1 + 0")
-    assert description_length("def f(x: '''") >= len("def f(x: '''")
+    assert description_length("def f(x: '''") == len("def f(x: '''")
+    assert description_length("'\udc80'") <= len("'\udc80'")
+    assert description_length("1+" * 200_000 + "1") == 400_001

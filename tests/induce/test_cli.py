@@ -6,10 +6,14 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 import induce
+from hypotheses.run_log import RunLog
+from induce.runs import resume_run
+from induce.settings import SandboxSettings
 
 
 def test_solve_score_and_show(induce_command, small_tasks, tmp_path):
@@ -122,6 +126,46 @@ def test_a_bad_task_stops_everything_unless_it_may_be_skipped(induce_command, sm
     assert skipped.err.count("skipped: ") == 1
     score = induce_command("score", tmp_path / "run.sqlite", "--json")
     assert (score.records[0]["tasks"], score.err.count("skipped: ")) == (3, 1)
+
+
+def test_a_foreign_run_log_does_not_say_how_programs_are_contained(induce_command, small_tasks, tmp_path):
+    run = tmp_path / "run.sqlite"
+    induce_command("solve", small_tasks, "--out", run)
+    resumed = resume_run(run, print)
+    resumed.log.close()
+    relaxed = resumed.settings.model_copy(update={"sandbox": SandboxSettings(relaxed=True, servers=500)})
+    info = RunLog.open(run).info
+    foreign = tmp_path / "foreign.sqlite"
+    RunLog.create(foreign, replace(info, settings=relaxed.model_dump(mode="json"))).close()
+    opened = resume_run(foreign, print)
+    opened.log.close()
+    assert opened.settings.sandbox == SandboxSettings()
+
+
+def test_nothing_shown_can_command_the_terminal(induce_command, tmp_path):
+    escape = "\x1b]0;owned\x07"
+    task = {
+        "id": f"t{escape}",
+        "examples": [{"input": f"a{escape}", "output": "b"}],
+        "queries": [{"input": "c"}],
+    }
+    program = f"def f(x):\n    return '{escape}b'[-1]  # {escape}"
+    line = {"task": f"t{escape}", "kind": "program", "response": f"{escape} rule\n```\n{program}\n```"}
+    (tmp_path / "tasks.jsonl").write_text(json.dumps(task))
+    (tmp_path / "answers.jsonl").write_text(json.dumps(line))
+    run = tmp_path / "run.sqlite"
+    commands = [
+        ["tasks", "show", tmp_path / "tasks.jsonl"],
+        ["solve", tmp_path / "tasks.jsonl", "--proposer", f"recorded:{tmp_path}/answers.jsonl", "--out", run],
+        ["runs", "show", run],
+        ["runs", "show", run, f"t{escape}"],
+        ["solve", tmp_path / f"missing{escape}.jsonl"],
+        ["solve", tmp_path / "tasks.jsonl", "--proposer", escape],
+    ]
+    for command in commands:
+        result = induce_command(*command)
+        assert result.out + result.err
+        assert "\x1b" not in result.out + result.err
 
 
 def test_wrong_usage_is_exit_code_2(induce_command):
