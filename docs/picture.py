@@ -29,7 +29,7 @@ def main() -> None:
     )
     examples = render_examples(task.examples[:3], task.signature.call)
     console.print(Text(LOOK, style="bold"), examples, Text("…"), Text(), sep="\n")
-    console.print(Text(SOLVE, style="bold"), render_solution(task, solution), sep="\n")
+    console.print(Text(SOLVE, style="bold"), *render_solution(task, solution), sep="\n")
     console.save_svg(str(HERE / "solved-task.svg"), title="induce")
 
 

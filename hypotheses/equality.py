@@ -55,10 +55,13 @@ def equal(actual: Any, expected: Any, tolerance: float | None = None) -> bool:
     actual, expected = _plain(actual), _plain(expected)
     if isinstance(actual, Sequence | Mapping) and not isinstance(actual, str | bytes):
         if isinstance(actual, Mapping):
-            return (
-                isinstance(expected, Mapping)
-                and {canonical(key) for key in actual} == {canonical(key) for key in expected}
-                and all(equal(item, expected[key], tolerance) for key, item in actual.items())
+            if not isinstance(expected, Mapping):
+                return False
+            items, wanted = (
+                {canonical(key): item for key, item in one.items()} for one in (actual, expected)
+            )
+            return items.keys() == wanted.keys() and all(
+                equal(item, wanted[key], tolerance) for key, item in items.items()
             )
         return (
             isinstance(expected, list | tuple)

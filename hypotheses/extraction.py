@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+import warnings
 
 from hypotheses.task import Signature
 from sandboxes import Program
@@ -88,7 +89,8 @@ def _parse(code: str) -> ast.Module | None:
     if len(code) > MAX_READ:
         return None
     try:
-        return ast.parse(code)
+        with warnings.catch_warnings(action="ignore"):  # "\d" and the like are the model's affair
+            return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

@@ -101,8 +101,16 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """A candidate and what running it showed."""
+
+    candidate: Candidate
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
 class Feedback:
-    """What the next round is told: the best candidate of the last one, and where it fails."""
+    """What later rounds are told of a round: its best candidate, and where it fails."""
 
     candidate: Candidate
     verdict: Verdict
@@ -129,10 +137,33 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a proposer says of its own work: what it cost, and in ``note`` why it stopped, if that matters."""
+    """What a proposer or implementer says of its own work, beside what it yields.
+
+    ``usage`` is what it cost, completions excepted, which the loop counts; ``note`` says why it stopped, if
+    that matters. ``completions`` are those from which nothing could be read: they were paid for all the same.
+    """
 
     usage: Usage = field(default_factory=Usage)
     note: str = ""
+    completions: tuple[Completion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One proposal of a round, and the candidates that came of it."""
+
+    round: int
+    sample: int
+    proposal: Proposal
+    judged: tuple[Judged, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """All that happened on a task: the proposals with their candidates, and every completion by its round."""
+
+    entries: tuple[Entry, ...] = ()
+    completions: tuple[tuple[int, Completion], ...] = ()
 
 
 Outcome = Literal["solved", "unsolved", "infeasible"]
@@ -144,8 +175,9 @@ contradict each other; ``unsolved``: all else."""
 class Solution:
     """The result for one task.
 
-    ``predictions`` holds, per query, up to ``attempts`` distinct values, best first; none where no candidate
-    answered. ``candidate`` and ``verdict`` are those of the first attempt. ``note`` says why there is no
+    ``candidate`` and ``verdict`` are the winner's. ``predictions`` holds, per query, up to ``attempts``
+    distinct values: the winner's answer first, then those of the next best candidates, who also stand in
+    where the winner fails on the query; none where no candidate answered. ``note`` says why there is no
     solution, where that is known.
     """
 

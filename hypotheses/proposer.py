@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+from hypotheses.hypothesis import Feedback, Hypothesis, Implementation, Proposal, Report
+from hypotheses.task import Task
+from memory import Concept
 
-    from hypotheses.hypothesis import Feedback, Hypothesis, Implementation, Proposal, Report
-    from hypotheses.task import Task
-    from memory import Concept
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a proposer or an implementer is asked for.
+
+    ``round`` counts from 0. ``n`` is how many proposals, or programs, are wanted at most. ``feedback`` holds
+    the best candidate of each earlier round that had one, oldest first; ``concepts`` are what the memory
+    recalled for the task.
+    """
+
+    task: Task
+    round: int = 0
+    n: int = 1
+    feedback: tuple[Feedback, ...] = ()
+    concepts: tuple[Concept, ...] = ()
 
 
 @runtime_checkable
@@ -21,14 +36,11 @@ class Proposer(Protocol):
         """A short name, recorded with every hypothesis."""
         ...
 
-    def propose(
-        self, task: Task, concepts: Sequence[Concept], feedback: Sequence[Feedback], n: int
-    ) -> AsyncGenerator[Proposal | Report, None]:
-        """Yield at most ``n`` proposals for one round, and reports of what they cost whenever that is known.
+    def propose(self, request: Request) -> AsyncGenerator[Proposal | Report, None]:
+        """Yield the proposals for one round, and reports whenever there is something to report.
 
-        ``feedback`` holds one entry for each earlier round, oldest first, so its length is the number of the
-        round. Yielding nothing ends the rounds. Closing the generator cancels what is still under way.
-        Raises ``ProposerError`` where the proposer cannot do its work at all.
+        Yielding no proposal ends the rounds. Closing the generator cancels what is still under way. Raises
+        ``ProposerError`` where the proposer cannot do its work at all.
         """
         ...
 
@@ -37,8 +49,8 @@ class Proposer(Protocol):
 class Implementer(Protocol):
     """Turns a rule in words into programs."""
 
-    async def implement(
-        self, task: Task, hypothesis: Hypothesis, feedback: Sequence[Feedback], n: int
-    ) -> Sequence[Implementation]:
-        """Return at most ``n`` programs for ``hypothesis``; none where it cannot be put into Python."""
+    def implement(
+        self, request: Request, hypothesis: Hypothesis
+    ) -> AsyncGenerator[Implementation | Report, None]:
+        """Yield programs for ``hypothesis``; none where it cannot be put into Python."""
         ...

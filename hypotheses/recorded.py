@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from hypotheses.extraction import extract_code, extract_prose, extract_rule, make_program
-from hypotheses.hypothesis import Completion, Feedback, Hypothesis, Implementation, Proposal
-from hypotheses.task import Signature, Task
-from memory import Concept
+from hypotheses.hypothesis import Completion, Hypothesis, Implementation, Proposal, Report
+from hypotheses.proposer import Request
+from hypotheses.task import Signature
 from sandboxes import Program, ProposerError
+
+CACHED_TASKS = 64
+"""How many tasks' lines are kept in memory while those tasks are being solved."""
 
 
 class TranscriptLine(BaseModel):
@@ -62,7 +68,7 @@ class TranscriptLine(BaseModel):
         code = self.program if self.response is None else extract_code(self.response)
         return None if code is None else make_program(code, signature)
 
-    @property
+    @cached_property
     def completion(self) -> Completion | None:
         """What was asked and answered, for the run log; ``None`` where the response itself was not kept."""
         if self.response is None:
@@ -81,61 +87,68 @@ class RecordedProposer:
 
     def __init__(self, transcript: str | Path) -> None:
         self._path = Path(transcript)
-        self._offsets: dict[str, list[int]] = defaultdict(list)
-        digest = hashlib.sha256()
-        offset = 0
         if self._path.exists() and not self._path.is_file():
             raise ProposerError(f"the transcript {self._path} is not a file")
-        try:
-            with self._path.open("rb") as file:
-                for number, raw in enumerate(file, 1):
-                    digest.update(raw)
-                    if raw.strip():
-                        self._offsets[self._parse(raw, number).task].append(offset)
-                    offset += len(raw)
-        except OSError as error:
-            raise ProposerError(f"cannot read the transcript {self._path}: {error.strerror}") from error
-        if not self._offsets:
+        self._places: dict[str, list[_Place]] = defaultdict(list)
+        digest = hashlib.sha256()
+        offset = 0
+        with self._reading() as file:
+            for number, raw in enumerate(file, 1):
+                digest.update(raw)
+                if raw.strip():
+                    self._places[self._parse(raw, number).task].append(_Place(offset, number))
+                offset += len(raw)
+        if not self._places:
             raise ProposerError(f"the transcript {self._path} is empty; it needs one completion a line")
         self.content_hash = digest.hexdigest()
+        self._lines = lru_cache(maxsize=CACHED_TASKS)(self._read)
 
-    async def propose(
-        self,
-        task: Task,
-        concepts: Sequence[Concept],  # noqa: ARG002  recorded answers cannot use them
-        feedback: Sequence[Feedback],
-        n: int,
-    ) -> AsyncGenerator[Proposal, None]:
+    async def propose(self, request: Request) -> AsyncGenerator[Proposal | Report, None]:
         """Yield the round's recorded rules, or programs, by sample."""
-        recorded = (line for line in self._lines(task.id, len(feedback)) if line.kind != "translation")
-        parents = tuple(one.candidate.hypothesis.text for one in feedback[-1:])
-        for line in sorted(recorded, key=lambda line: line.sample)[:n]:
-            hypothesis = Hypothesis(line.rule, parents, self.name)
-            if line.kind == "hypothesis":
-                yield Proposal(hypothesis, None, line.completion)
-            elif (program := line.read_program(task.signature)) is not None:
-                yield Proposal(hypothesis, program, line.completion)
+        lines = [line for line in self._lines(request.task.id) if line.round == request.round]
+        parents = tuple(one.candidate.hypothesis.text for one in request.feedback[-1:])
+        proposed = 0
+        for line in sorted(lines, key=lambda line: line.sample):
+            program = line.read_program(request.task.signature) if line.kind == "program" else None
+            if line.kind == "translation" or proposed == request.n:
+                continue
+            if line.kind == "program" and program is None:
+                yield _unread(line)
+                continue
+            proposed += 1
+            yield Proposal(Hypothesis(line.rule, parents, self.name), program, line.completion)
 
     async def implement(
-        self, task: Task, hypothesis: Hypothesis, feedback: Sequence[Feedback], n: int
-    ) -> Sequence[Implementation]:
-        """Return the recorded translations of ``hypothesis`` in this round, repeats of one left out."""
-        found: dict[str, Implementation] = {}
-        for line in self._lines(task.id, len(feedback)):
-            if line.kind == "translation" and line.rule == hypothesis.text:
-                program = line.read_program(task.signature)
-                if program is not None:
-                    found.setdefault(program.key, Implementation(program, line.completion))
-        return list(found.values())[:n]
+        self, request: Request, hypothesis: Hypothesis
+    ) -> AsyncGenerator[Implementation | Report, None]:
+        """Yield the recorded translations of ``hypothesis`` in this round; repeats of one count once."""
+        programs: set[str] = set()
+        for line in self._lines(request.task.id):
+            if (line.kind, line.round, line.rule) != ("translation", request.round, hypothesis.text):
+                continue
+            program = line.read_program(request.task.signature)
+            if program is None or program.key in programs or len(programs) == request.n:
+                yield _unread(line)
+            else:
+                programs.add(program.key)
+                yield Implementation(program, line.completion)
 
-    def _lines(self, task_id: str, round_: int) -> Iterator[TranscriptLine]:
-        offsets = self._offsets.get(task_id, ())
-        with self._path.open("rb") as file:
-            for offset in offsets:
-                file.seek(offset)
-                line = self._parse(file.readline(), offset)
-                if line.round == round_:
-                    yield line
+    def _read(self, task_id: str) -> tuple[TranscriptLine, ...]:
+        """Read a task's lines; the same objects as long as they are cached, so that each counts once."""
+        lines = []
+        with self._reading() as file:
+            for place in self._places.get(task_id, ()):
+                file.seek(place.offset)
+                lines.append(self._parse(file.readline(), place.number))
+        return tuple(lines)
+
+    @contextmanager
+    def _reading(self) -> Iterator[BinaryIO]:
+        try:
+            with self._path.open("rb") as file:
+                yield file
+        except OSError as error:
+            raise ProposerError(f"cannot read the transcript {self._path}: {error.strerror}") from error
 
     def _parse(self, raw: bytes, number: int) -> TranscriptLine:
         try:
@@ -144,3 +157,15 @@ class RecordedProposer:
             first = error.errors()[0]
             what = ": ".join([*map(str, first["loc"]), first["msg"]])
             raise ProposerError(f"{self._path}:{number}: not a line of a transcript: {what}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a line is: in bytes for us, by its number for people."""
+
+    offset: int
+    number: int
+
+
+def _unread(line: TranscriptLine) -> Report:
+    return Report(completions=() if line.completion is None else (line.completion,))

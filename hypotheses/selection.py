@@ -10,17 +10,9 @@ from typing import Any, Literal
 
 from hypotheses.equality import canonical
 from hypotheses.extraction import MAX_READ
-from hypotheses.hypothesis import Candidate, Verdict
+from hypotheses.hypothesis import Judged
 
 SelectionRule = Literal["all-rounds", "last-round"]
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A candidate and what running it showed."""
-
-    candidate: Candidate
-    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)

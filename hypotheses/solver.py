@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from hypotheses.hypothesis import (
     Candidate,
+    Completion,
+    Entry,
     Feedback,
     Implementation,
+    Judged,
     Proposal,
     Report,
     Solution,
+    Trace,
     Usage,
     Verdict,
 )
-from hypotheses.proposer import Implementer, Proposer
-from hypotheses.selection import Judged, SelectionRule, best_of_round, select
+from hypotheses.proposer import Implementer, Proposer, Request
+from hypotheses.selection import SelectionRule, best_of_round, select
 from hypotheses.task import Task
 from hypotheses.verification import contradiction, verify
-from sandboxes import Limits, Program, Sandbox
+from sandboxes import Limits, Program, ProposerError, Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +60,10 @@ class SolverConfig:
             raise ValueError(f"SolverConfig.rounds must be at least 1, or None, not {self.rounds}")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One proposal of a round with the candidates that came of it, as it goes into the run log."""
-
-    round: int
-    sample: int
-    proposal: Proposal
-    judged: tuple[Judged, ...]
-
-
 class Recorder(Protocol):
     """Keeps what happened on a task, all of it or nothing."""
 
-    def record(self, task: Task, entries: Sequence[Entry], solution: Solution) -> None:
+    def record(self, task: Task, trace: Trace, solution: Solution) -> None:
         """Record a finished task. Raises ``RunLogError`` where it cannot be written."""
         ...
 
@@ -95,6 +90,7 @@ class Solver:
         self.config = config or SolverConfig()
         self.limits = limits or Limits()
         self.recorder = recorder
+        self._threads = ThreadPoolExecutor(sandbox.concurrency, thread_name_prefix="induce-judge")
 
     async def solve(self, task: Task) -> Solution:
         """Solve one task, record it, and return its solution.
@@ -102,23 +98,24 @@ class Solver:
         Raises ``ProposerError``, ``SandboxError`` or ``RunLogError`` where our side failed; a task that no
         candidate explains is no error but a solution whose outcome is ``unsolved``.
         """
-        entries: list[Entry] = []
         infeasible = contradiction(task)
         if infeasible is None:
-            solution = await self._search(task, entries)
+            trace, solution = await _Loop(self, task, self._threads).run()
         else:
+            trace = Trace()
             solution = Solution(task.id, "infeasible", tuple(() for _ in task.queries), note=infeasible)
         if self.recorder is not None:
-            self.recorder.record(task, entries, solution)
+            self.recorder.record(task, trace, solution)
         return solution
 
-    async def stream(self, tasks: Iterable[Task]) -> AsyncIterator[Solution]:
-        """Solve tasks as they come, at most ``config.concurrency`` at a time, and yield as each is done.
+    async def stream(self, tasks: Iterable[Task]) -> AsyncGenerator[tuple[Task, Solution], None]:
+        """Solve tasks as they come, at most ``config.concurrency`` at a time, and yield each as it is done.
 
         A task is read only when there is room for it, so memory does not grow with their number. The first
-        error ends the stream; tasks under way are cancelled and, not being recorded, can be solved again.
+        error ends the stream, after what was finished with it; tasks under way are cancelled and, not being
+        recorded, can be solved again. Close the generator (``contextlib.aclosing``) if you leave it early.
         """
-        running: set[asyncio.Task[Solution]] = set()
+        running: dict[asyncio.Task[Solution], Task] = {}
         source = iter(tasks)
         exhausted = False
         try:
@@ -128,132 +125,157 @@ class Solver:
                     if task is None:
                         exhausted = True
                     else:
-                        running.add(asyncio.create_task(self.solve(task), name=task.id))
+                        running[asyncio.create_task(self.solve(task), name=task.id)] = task
                 if not running:
                     return
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                errors = [error for finished in done if (error := finished.exception()) is not None]
                 for finished in done:
-                    yield finished.result()
+                    task = running.pop(finished)
+                    if finished.exception() is None:
+                        yield task, finished.result()
+                if errors:
+                    raise errors[0]
         finally:
             for unfinished in running:
                 unfinished.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    async def _search(self, task: Task, entries: list[Entry]) -> Solution:
-        started = time.perf_counter()
-        judge = _Judge(task, self.sandbox, self.limits)
-        spent = Usage()
-        notes: list[str] = []
-        judged: list[Judged] = []
-        feedback: list[Feedback] = []
-        while self.config.rounds is None or len(feedback) < self.config.rounds:
-            new, report = await self._round(task, feedback, judge)
-            entries += new
-            spent += report.usage
-            notes += [report.note] if report.note else []
-            of_round = [one for entry in new for one in entry.judged]
-            judged += of_round
-            if not of_round:
-                break
-            best = best_of_round(of_round)
-            feedback.append(Feedback(best.candidate, best.verdict))
-            if self.config.stop_early and best.verdict.consistent:
-                break
-        selection = select(judged, len(task.queries), self.config.attempts, self.config.selection)
-        best_of_all = selection.best
-        solved = best_of_all is not None and best_of_all.verdict.consistent
-        usage = spent + Usage(
-            seconds=time.perf_counter() - started,
-            rounds=len({entry.round for entry in entries}),
-            hypotheses=len(entries),
-            programs=judge.programs,
-            executions=judge.executions,
-        )
-        return Solution(
-            task.id,
-            "solved" if solved else "unsolved",
-            selection.predictions,
-            best_of_all.candidate if best_of_all else None,
-            best_of_all.verdict if best_of_all else None,
-            usage,
-            "" if solved else "; ".join(notes),
-        )
 
-    async def _round(
-        self, task: Task, feedback: Sequence[Feedback], judge: _Judge
-    ) -> tuple[list[Entry], Report]:
-        """Run one round: every proposal is implemented and judged while the next is still on its way."""
-        spent = Usage()
-        notes: list[str] = []
-        under_way: list[asyncio.Task[Entry]] = []
-        proposals = self.proposer.propose(task, (), feedback, self.config.samples)
-        try:
-            async with asyncio.TaskGroup() as group, aclosing(proposals):
-                async for item in proposals:
-                    if isinstance(item, Report):
-                        spent += item.usage
-                        notes += [item.note] if item.note else []
-                    else:
-                        entry = self._entry(task, item, len(under_way), feedback, judge)
-                        under_way.append(group.create_task(entry))
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        entries = [one.result() for one in under_way]
-        completions = [
-            completion
-            for entry in entries
-            for completion in (entry.proposal.completion, *(one.candidate.completion for one in entry.judged))
-            if completion is not None
-        ]
-        spent += Usage(
+class _Loop:
+    """The rounds on one task."""
+
+    def __init__(self, solver: Solver, task: Task, threads: ThreadPoolExecutor) -> None:
+        self._solver = solver
+        self._config = solver.config
+        self._task = task
+        self._threads = threads
+        self._verdicts: dict[str, asyncio.Future[Verdict]] = {}
+        self._entries: list[Entry] = []
+        self._completions: dict[int, tuple[int, Completion]] = {}
+        self._spent = Usage()
+        self._notes: list[str] = []
+
+    async def run(self) -> tuple[Trace, Solution]:
+        """Run rounds until a candidate satisfies every example, or nothing more is proposed or allowed."""
+        started = time.perf_counter()
+        feedback: tuple[Feedback, ...] = ()
+        rounds = 0
+        while self._config.rounds is None or rounds < self._config.rounds:
+            request = Request(self._task, rounds, self._config.samples, feedback)
+            entries = await self._round(request)
+            self._entries += entries
+            if not entries:
+                break
+            rounds += 1
+            judged = [one for entry in entries for one in entry.judged]
+            if not judged:
+                continue
+            best = best_of_round(judged)
+            feedback += (Feedback(best.candidate, best.verdict),)
+            if self._config.stop_early and best.verdict.consistent:
+                break
+        completions = [completion for _, completion in self._completions.values()]
+        usage = self._spent + Usage(
+            seconds=time.perf_counter() - started,
+            rounds=rounds,
+            hypotheses=len(self._entries),
+            programs=len(self._verdicts),
+            executions=len(self._verdicts) * (len(self._task.examples) + len(self._task.queries)),
             completions=len(completions),
             prompt_tokens=sum(one.prompt_tokens for one in completions),
             completion_tokens=sum(one.completion_tokens for one in completions),
         )
-        return entries, Report(spent, "; ".join(notes))
+        trace = Trace(tuple(self._entries), tuple(self._completions.values()))
+        return trace, self._solution(usage)
 
-    async def _entry(
-        self, task: Task, proposal: Proposal, sample: int, feedback: Sequence[Feedback], judge: _Judge
-    ) -> Entry:
-        implementations: Sequence[Implementation] = ()
-        if proposal.program is not None:
-            implementations = (Implementation(proposal.program),)
-        elif self.implementer is not None:
-            implementations = await self.implementer.implement(
-                task, proposal.hypothesis, feedback, self.config.programs
-            )
+    def _solution(self, usage: Usage) -> Solution:
+        judged = [one for entry in self._entries for one in entry.judged]
+        selection = select(judged, len(self._task.queries), self._config.attempts, self._config.selection)
+        best = selection.best
+        solved = best is not None and best.verdict.consistent
+        return Solution(
+            self._task.id,
+            "solved" if solved else "unsolved",
+            selection.predictions,
+            best.candidate if best else None,
+            best.verdict if best else None,
+            usage,
+            "" if solved else "; ".join(self._notes),
+        )
+
+    async def _round(self, request: Request) -> list[Entry]:
+        """Run one round: every proposal is implemented and judged while the next is still on its way."""
+        under_way: list[asyncio.Task[Entry]] = []
+        proposals = self._solver.proposer.propose(request)
+        try:
+            async with asyncio.TaskGroup() as group, aclosing(proposals):
+                async for item in proposals:
+                    if isinstance(item, Report):
+                        self._take(request.round, item)
+                    else:
+                        entry = self._entry(request, item, len(under_way))
+                        under_way.append(group.create_task(entry))
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from None
+        return [one.result() for one in under_way]
+
+    async def _entry(self, request: Request, proposal: Proposal, sample: int) -> Entry:
+        self._count(request.round, proposal.completion)
         judged = []
-        for made in implementations:
-            candidate = Candidate(proposal.hypothesis, made.program, len(feedback), sample, made.completion)
-            judged.append(Judged(candidate, await judge(made.program)))
-        return Entry(len(feedback), sample, proposal, tuple(judged))
+        async for made in self._implementations(request, proposal):
+            self._count(request.round, made.completion)
+            candidate = Candidate(proposal.hypothesis, made.program, request.round, sample, made.completion)
+            judged.append(Judged(candidate, await self._judge(made.program)))
+        return Entry(request.round, sample, proposal, tuple(judged))
 
+    async def _implementations(
+        self, request: Request, proposal: Proposal
+    ) -> AsyncGenerator[Implementation, None]:
+        if proposal.program is not None:
+            yield Implementation(proposal.program)
+            return
+        implementer = self._solver.implementer
+        if implementer is None:
+            name = self._solver.proposer.name
+            raise ProposerError(f"{name} proposes rules without programs; give the solver an implementer")
+        made = implementer.implement(replace(request, n=self._config.programs), proposal.hypothesis)
+        async with aclosing(made):
+            async for item in made:
+                if isinstance(item, Report):
+                    self._take(request.round, item)
+                else:
+                    yield item
 
-class _Judge:
-    """Runs a task's programs, each distinct one once, and no more at a time than the sandbox can take."""
-
-    def __init__(self, task: Task, sandbox: Sandbox, limits: Limits) -> None:
-        self._task = task
-        self._sandbox = sandbox
-        self._limits = limits
-        self._room = asyncio.Semaphore(sandbox.concurrency)
-        self._verdicts: dict[str, asyncio.Task[Verdict]] = {}
-
-    @property
-    def programs(self) -> int:
-        """How many distinct programs were run."""
-        return len(self._verdicts)
-
-    @property
-    def executions(self) -> int:
-        """How many runs on one input that made."""
-        return self.programs * (len(self._task.examples) + len(self._task.queries))
-
-    async def __call__(self, program: Program) -> Verdict:
+    async def _judge(self, program: Program) -> Verdict:
+        """Run a program, each distinct one once, and no more at a time than the sandbox can take."""
         if program.key not in self._verdicts:
-            self._verdicts[program.key] = asyncio.create_task(self._run(program))
-        return await self._verdicts[program.key]
+            verdict = asyncio.get_running_loop().run_in_executor(
+                self._threads, verify, program, self._task, self._solver.sandbox, self._solver.limits
+            )
+            verdict.add_done_callback(_retrieve)
+            self._verdicts[program.key] = verdict
+        return await asyncio.shield(self._verdicts[program.key])
 
-    async def _run(self, program: Program) -> Verdict:
-        async with self._room:
-            return await asyncio.to_thread(verify, program, self._task, self._sandbox, self._limits)
+    def _take(self, round_: int, report: Report) -> None:
+        self._spent += report.usage
+        self._notes += [report.note] if report.note else []
+        for completion in report.completions:
+            self._count(round_, completion)
+
+    def _count(self, round_: int, completion: Completion | None) -> None:
+        """Keep a completion, once, however many proposals were read from it."""
+        if completion is not None:
+            self._completions.setdefault(id(completion), (round_, completion))
+
+
+def _retrieve(verdict: asyncio.Future[Verdict]) -> None:
+    """Look at the outcome, so that asyncio does not complain where those who waited were cancelled."""
+    if not verdict.cancelled():
+        verdict.exception()
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give the first error in a group that is no group itself."""
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -118,12 +118,16 @@ def infer_signature(
         columns = [[example.input for example in examples]]
         names = names or ("x",)
     elif call == "positional":
+        if not all(isinstance(example.input, list | tuple) for example in examples):
+            raise ValueError("a positional call takes a list or tuple of arguments as input")
         widths = {len(example.input) for example in examples}
         if len(widths) != 1:
             raise ValueError(f"the examples' inputs have different numbers of arguments: {sorted(widths)}")
         columns = [list(column) for column in zip(*(example.input for example in examples), strict=True)]
         names = names or tuple(f"x{i + 1}" for i in range(len(columns)))
     else:
+        if not all(isinstance(example.input, dict) for example in examples):
+            raise ValueError("a keyword call takes a dict from parameter name to argument as input")
         names = names or tuple(examples[0].input)
         for example in examples:
             if set(example.input) != set(names):

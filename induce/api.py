@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
@@ -19,15 +20,7 @@ from induce.wiring import WiredProposer, make_proposer, open_solver
 
 
 class SolveOptions(TypedDict, total=False):
-    """What ``solve`` may be told; what is left out comes from the settings.
-
-    ``proposer``     ``search`` (the default) or ``recorded:TRANSCRIPT``
-    ``select``       how the winner is chosen: ``all-rounds`` or ``last-round``
-    ``attempts``     how many distinct predictions a query may have
-    ``seconds``      the search's time for one task
-    ``out``          path of a new run log, which needs tasks that come from a source
-    ``on_solution``  called with each solution as it is done
-    """
+    """The options of ``asolve`` and ``solve``, which ``asolve`` explains."""
 
     proposer: str
     select: SelectionRule
@@ -54,7 +47,15 @@ async def asolve(tasks: Task | Tasks, **options: Unpack[SolveOptions]) -> Soluti
     """Solve one task or many.
 
     ``tasks`` is a ``Task`` (one solution comes back), several, or where they are: a file, a folder, or
-    ``arc1:training`` and the like. The list that comes back follows the order of the tasks.
+    ``arc1:training`` and the like. The list that comes back follows the order of the tasks. What is left out
+    of the options comes from the settings:
+
+    ``proposer``     ``search`` (the default) or ``recorded:TRANSCRIPT``
+    ``select``       how the winner is chosen: ``all-rounds`` or ``last-round``
+    ``attempts``     how many distinct predictions a query may have
+    ``seconds``      the search's time for one task
+    ``out``          path of a new run log, which needs tasks that come from a source
+    ``on_solution``  called with each solution as it is done
 
     Raises ``InduceError`` where our side failed; a task without a solution is no error.
     """
@@ -71,7 +72,7 @@ def solve(tasks: Tasks, **options: Unpack[SolveOptions]) -> list[Solution]: ...
 
 
 def solve(tasks: Task | Tasks, **options: Unpack[SolveOptions]) -> Solution | list[Solution]:
-    """Solve one task or many; as ``asolve``, for code that does not await.
+    """Solve one task or many; as ``asolve``, which explains the options, for code that does not await.
 
     Works inside a running event loop too, as in a notebook, by working in a thread of its own meanwhile.
 
@@ -85,6 +86,10 @@ def solve(tasks: Task | Tasks, **options: Unpack[SolveOptions]) -> Solution | li
 
 
 async def _solve_all(tasks: Tasks, options: SolveOptions) -> list[Solution]:
+    if unknown := sorted(options.keys() - SolveOptions.__annotations__.keys()):
+        raise TypeError(
+            f"solve has no option {unknown[0]!r}; it has {', '.join(SolveOptions.__annotations__)}"
+        )
     settings = resolve_settings(
         {
             "solver": {"select": options.get("select"), "attempts": options.get("attempts")},
@@ -97,29 +102,29 @@ async def _solve_all(tasks: Tasks, options: SolveOptions) -> list[Solution]:
         tasks = load_tasks(tasks)
     if out is not None and not isinstance(tasks, TaskSet):
         raise ValueError("a run log needs tasks that can be read again: pass a path or induce.load_tasks(…)")
-    order: dict[str, int] = {}
-    solutions: list[Solution] = []
+    order: dict[int, int] = {}
+    solutions: list[tuple[int, Solution]] = []
 
     def numbered(source: Iterable[Task]) -> Iterable[Task]:
-        for task in source:
-            order[task.id] = len(order)
+        for number, task in enumerate(source):
+            order[id(task)] = number
             yield task
 
     async def run(source: Iterable[Task], wired: WiredProposer, log: Recorder | None) -> None:
         with open_solver(wired, settings, log) as solver:
-            async for solution in solver.stream(numbered(source)):
-                solutions.append(solution)
-                if on_solution is not None:
-                    on_solution(solution)
+            async with aclosing(solver.stream(numbered(source))) as stream:
+                async for task, solution in stream:
+                    solutions.append((order.pop(id(task)), solution))
+                    if on_solution is not None:
+                        on_solution(solution)
 
     if isinstance(tasks, TaskSet) and out is not None:
         started = start_run(tasks, sum(1 for _ in tasks), proposer, settings, Path(out))
         with started.log:
-            await run(tasks, started.proposer, started.log)
+            await run(started.tasks, started.proposer, started.log)
     else:
         await run(tasks, make_proposer(proposer, settings), None)
-    solutions.sort(key=lambda solution: order[solution.task_id])
-    return solutions
+    return [solution for _, solution in sorted(solutions, key=lambda pair: pair[0])]
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -20,7 +20,19 @@ from rich.text import Text
 
 from hypotheses.task import Example, Task
 from induce.tasks.building import is_grid
+from induce.tasks.messages import visible
 from sandboxes import CallStyle
+
+__all__ = [
+    "ARC_COLOURS",
+    "Grid",
+    "render_examples",
+    "render_grid",
+    "render_predictions",
+    "render_task",
+    "render_value",
+    "visible",
+]
 
 ARC_COLOURS = (
     "#000000", "#0074d9", "#ff4136", "#2ecc40", "#ffdc00",
@@ -90,11 +102,6 @@ def render_grid(grid: Sequence[Sequence[int]]) -> Grid:
     if not is_grid(rows):
         raise ValueError(f"a grid is a non-empty rectangle of integers, not {_literal(grid)}")
     return Grid(rows)
-
-
-def visible(text: str) -> str:
-    """Escape what a terminal would not show, or would obey: control characters, odd spaces, surrogates."""
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 @dataclass(frozen=True)

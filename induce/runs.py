@@ -55,13 +55,14 @@ def start_run(
     return Run(RunLog.create(path or _new_path(settings), info), tasks, proposer, settings)
 
 
-def resume_run(path: Path, on_bad: BadTaskHandler) -> Run:
+def resume_run(path: Path, on_bad: BadTaskHandler, source: str | None = None) -> Run:
     """Open a run to go on with it, under the settings it was started with.
 
     How programs are contained is for this machine's user to say, not for the log, which may be somebody
     else's: the settings of the sandbox and of the runs folder are the present ones.
 
-    ``on_bad`` is told of bad tasks where the run was started so as to skip them.
+    ``on_bad`` is told of bad tasks where the run was started so as to skip them; ``source`` is where the
+    tasks are now, if they have moved.
 
     Raises ``RunLogError`` where the tasks or the transcript are no longer what they were.
     """
@@ -70,7 +71,7 @@ def resume_run(path: Path, on_bad: BadTaskHandler) -> Run:
         on_error.callback(log.close)
         info = log.info
         settings = _settings_of(log)
-        tasks = reload_tasks(log, on_bad)
+        tasks = reload_tasks(log, on_bad, source)
         proposer = make_proposer(info.proposer, settings)
         if proposer.content_hash != info.proposer_hash:
             raise RunLogError(
@@ -94,6 +95,10 @@ def reload_tasks(log: RunLog, on_bad: BadTaskHandler, source: str | None = None)
         tasks = load_tasks(source or info.source, **options, skip_bad=skip_bad)
     except TypeError as error:
         raise RunLogError(f"{log.path} is damaged: it names unknown options of its tasks") from error
+    except TaskFormatError as error:
+        raise RunLogError(
+            f"{error}; if the tasks of {log.path} have moved, say where with --tasks"
+        ) from error
     if tasks.content_hash() != info.content_hash:
         raise RunLogError(
             f"the tasks in {tasks.source} are not those the run {log.path} was started with "
@@ -109,6 +114,13 @@ def _settings_of(log: RunLog) -> Settings:
     except ValueError as error:
         raise RunLogError(f"{log.path} holds settings that this induce does not know") from error
     return recorded.model_copy(update={"sandbox": present.sandbox, "runs": present.runs})
+
+
+def run_path(name: str, settings: Settings) -> Path:
+    """Give the path of a run that is named by its path or, in the runs folder, by its bare name."""
+    path = Path(name)
+    in_folder = settings.runs.directory / (name if name.endswith(SUFFIX) else name + SUFFIX)
+    return in_folder if not path.exists() and len(path.parts) == 1 and in_folder.exists() else path
 
 
 def find_runs(settings: Settings) -> list[Path]:

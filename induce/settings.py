@@ -6,6 +6,7 @@ Environment variables are named ``INDUCE_<GROUP>__<NAME>``, such as ``INDUCE_SEA
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,10 +109,28 @@ def resolve_settings(flags: Mapping[str, Mapping[str, Any]] | None = None) -> Se
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
+        if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            raise SettingsError(f"there is no setting {name} (in {origin_of(name)})") from error
         raise SettingsError(
-            f"the setting {name} cannot be {first['input']!r}: {first['msg']}; "
-            "`induce settings show` lists all, and where they come from"
+            f"the setting {name} cannot be {first['input']!r} (from {origin_of(name)}): {first['msg']}"
         ) from error
+
+
+def origin_of(name: str) -> str:
+    """Say where the value of a setting such as ``search.seconds`` comes from, flags aside."""
+    group, _, member = name.partition(".")
+    variable = environment_variable(name)
+    if variable in os.environ:
+        return variable
+    in_file = _read_file().get(group, {})
+    if isinstance(in_file, dict) and (member in in_file or not member):
+        return str(settings_file())
+    return "the default"
+
+
+def environment_variable(name: str) -> str:
+    """Give the environment variable of a setting such as ``search.seconds``."""
+    return f"INDUCE_{name.replace('.', '__')}".upper()
 
 
 def settings_file() -> Path | None:

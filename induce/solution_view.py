@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.syntax import Syntax
@@ -28,6 +28,12 @@ def solution_record(solution: Solution) -> dict[str, Any]:
         "outcome": solution.outcome,
         "passed": verdict.passed if verdict else 0,
         "total": verdict.total if verdict else 0,
+        "examples": [
+            {"correct": correct, "status": run.status, "error": run.error}
+            for correct, run in zip(verdict.correct, verdict.executions, strict=True)
+        ]
+        if verdict
+        else [],
         "hypothesis": candidate.hypothesis.text if candidate else None,
         "program": candidate.program.source if candidate else None,
         "entry_point": candidate.program.entry_point if candidate else None,
@@ -49,35 +55,39 @@ def render_line(solution: Solution) -> Text:
     )
 
 
-def render_solution(task: Task, solution: Solution) -> RenderableType:
-    """Show a solution in full: the rule in words, the program, the verdict and the predictions."""
+def render_solution(task: Task, solution: Solution) -> list[RenderableType]:
+    """Show a solution in full: the rule in words, the program, the verdict and the predictions.
+
+    Texts are to be printed as they are; code that were wrapped would be no code any more.
+    """
     style = _STYLES[solution.outcome]
-    parts: list[RenderableType] = [
-        Rule(
-            Text.assemble((visible(solution.task_id), "bold"), "  ", (solution.outcome, style)),
-            align="left",
-            style=style,
-        )
-    ]
+    head = Text.assemble((visible(solution.task_id), "bold"), "  ", (solution.outcome, style))
+    parts: list[RenderableType] = [Rule(head, align="left", style=style)]
     if solution.note:
-        parts.append(Padding(Text(visible(solution.note), style=style), (0, 2)))
+        parts.append(Padding(Text(visible(solution.note), style=style), (0, 2), expand=False))
     if solution.candidate is not None:
         rule = solution.candidate.hypothesis.text
         if rule:
-            parts.append(Padding(Text(_safe(rule), style="italic"), (0, 2)))
-        source = Syntax(
-            _safe(solution.candidate.program.source),
-            "python",
-            theme="ansi_dark",
-            background_color="default",
-            word_wrap=True,
-        )
-        parts += [Padding(source, (1, 4)), Padding(Text(_counts(solution), style=style), (0, 2))]
+            parts.append(Padding(Text(_safe(rule), style="italic"), (0, 2), expand=False))
+        parts += [
+            Text(),
+            _code(solution.candidate.program.source),
+            Text(),
+            Text(f"  {_counts(solution)}", style),
+        ]
     if solution.verdict is not None and not solution.solved:
-        parts.append(Padding(_first_failure(task, solution.verdict), (0, 2)))
+        parts.append(Padding(_first_failure(task, solution.verdict), (0, 2), expand=False))
     if any(solution.predictions):
-        parts.append(Padding(render_predictions(task, solution.predictions), (0, 2)))
-    return Group(*parts, Text())
+        parts.append(Padding(render_predictions(task, solution.predictions), (0, 2), expand=False))
+    return [*parts, Text()]
+
+
+def _code(source: str) -> Text:
+    code = Syntax("", "python", theme="ansi_dark", background_color="default").highlight(_safe(source))
+    lines = code.split("\n", allow_blank=True)
+    while lines and not lines[-1].plain:
+        lines.pop()
+    return Text("\n").join(Text.assemble("    ", line) if line.plain else line for line in lines)
 
 
 def _counts(solution: Solution) -> str:

@@ -22,7 +22,7 @@ class Limits:
 
     seconds: float = 2.0
     memory_mb: int = 256
-    output_bytes: int = 1_000_000
+    output_bytes: int = 100_000
     processes: int = 1
 
     def __post_init__(self) -> None:
@@ -30,3 +30,5 @@ class Limits:
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"Limits.{name} must be positive and finite, not {value!r}")
+            if name != "seconds" and not isinstance(value, int):
+                raise ValueError(f"Limits.{name} must be a whole number, not {value!r}")

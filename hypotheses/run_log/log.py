@@ -7,18 +7,16 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
 
-from hypotheses.hypothesis import Solution
+from hypotheses.hypothesis import Judged, Solution, Trace
 from hypotheses.run_log import schema
 from hypotheses.run_log.records import TaskWriter, now, read_judged, read_solution
-from hypotheses.selection import Judged
-from hypotheses.solver import Entry
 from hypotheses.task import Task
 from sandboxes import RunLogError
 
@@ -59,13 +57,11 @@ class RunLog:
         """Start a new run. Refuses a path that exists, so that no run is ever overwritten."""
         path = Path(path)
         with _failures(path, "start"):
+            _refuse_existing(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = _take_lock(path)
             try:
-                if path.exists():
-                    raise RunLogError(
-                        f"{path} exists already; go on with it by `induce resume {path}` or name another"
-                    )
+                _refuse_existing(path)
                 _write_new(path, info)
             except BaseException:
                 os.close(lock)
@@ -78,8 +74,11 @@ class RunLog:
         path = Path(path)
         if not path.is_file():
             raise RunLogError(f"there is no run log {path}; `induce runs list` shows those there are")
-        with _failures(path, "open"):
-            lock = None if read_only else _take_lock(path)
+        lock = None
+        if not read_only:
+            cls.open(path).close()  # a file that is none of ours gets no lock beside it
+            with _failures(path, "open"):
+                lock = _take_lock(path)
         log = cls(path, _engine(path, read_only), lock)
         try:
             with log._engine.connect() as connection:
@@ -98,15 +97,18 @@ class RunLog:
 
         Raises ``RunLogError``, and deletes nothing, where it is being written or is no run log.
         """
-        path = Path(path)
-        cls.open(path, read_only=False).close()
-        files = [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-lock"))]
+        log = cls.open(path, read_only=False)
         freed = 0
-        with _failures(path, "delete"):
-            for file in files:
-                if file.exists():
-                    freed += file.stat().st_size
-                    file.unlink()
+        try:
+            log._engine.dispose()
+            with _failures(log.path, "delete"):
+                for end in ("", "-wal", "-shm", "-lock"):  # the lock last: nobody may come in between
+                    file = log.path.with_name(log.path.name + end)
+                    if file.exists():
+                        freed += file.stat().st_size
+                        file.unlink()
+        finally:
+            log.close()
         return freed
 
     @property
@@ -133,10 +135,12 @@ class RunLog:
         with self._reading() as connection:
             return {row.outcome: row.number for row in connection.execute(query)}
 
-    def record(self, task: Task, entries: Sequence[Entry], solution: Solution) -> None:
+    def record(self, task: Task, trace: Trace, solution: Solution) -> None:
         """Record a finished task in one transaction."""
+        if self._lock is None:
+            raise RunLogError(f"the run log {self.path} is not open for writing")
         with _failures(self.path, "write"), self._engine.begin() as connection:
-            TaskWriter(connection, task.id).write(entries, solution)
+            TaskWriter(connection, task.id).write(trace, solution)
 
     def solutions(self) -> Iterator[Solution]:
         """Yield the solutions in the order in which they were recorded, one at a time from the file."""
@@ -208,6 +212,14 @@ class RunLog:
                 raise RunLogError(f"{self.path} is damaged: {_cause(error)}") from error
 
 
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        raise RunLogError(
+            f"{path} exists already; if it is a run, go on with `induce resume {path}`, "
+            "else name another file"
+        )
+
+
 def _write_new(path: Path, info: RunInfo) -> None:
     """Write a log without tasks, and give it its name only when it is whole."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -260,9 +272,12 @@ def _take_lock(path: Path) -> int:
     descriptor = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(descriptor)
         raise RunLogError(f"{path} is being written by another process; wait for it or stop it") from error
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 

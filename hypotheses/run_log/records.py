@@ -10,10 +10,19 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from hypotheses.hypothesis import Candidate, Completion, Hypothesis, Outcome, Solution, Usage, Verdict
+from hypotheses.hypothesis import (
+    Candidate,
+    Completion,
+    Entry,
+    Hypothesis,
+    Judged,
+    Outcome,
+    Solution,
+    Trace,
+    Usage,
+    Verdict,
+)
 from hypotheses.run_log import schema
-from hypotheses.selection import Judged
-from hypotheses.solver import Entry
 from sandboxes import Execution, Program
 from sandboxes.values import decode, encode
 
@@ -29,10 +38,14 @@ class TaskWriter:
         self._task_id = task_id
         self._verdict_ids: dict[str, int] = {}
         self._candidate_ids: dict[int, int] = {}
+        self._completion_ids: dict[int, int] = {}
 
-    def write(self, entries: Sequence[Entry], solution: Solution) -> None:
-        """Write all entries, then the solution that was chosen among them."""
-        for entry in entries:
+    def write(self, trace: Trace, solution: Solution) -> None:
+        """Write completions, entries, and the solution that was chosen among them."""
+        for round_, completion in trace.completions:
+            record = asdict(completion) | {"task_id": self._task_id, "round": round_}
+            self._completion_ids[id(completion)] = self._insert(schema.COMPLETIONS, **record)
+        for entry in trace.entries:
             self._write_entry(entry)
         chosen = None if solution.candidate is None else self._candidate_ids[id(solution.candidate)]
         self._insert(
@@ -56,21 +69,18 @@ class TaskWriter:
             proposer=hypothesis.proposer,
             text=hypothesis.text,
             parents=json.dumps(hypothesis.parents),
-            completion_id=self._write_completion(entry, entry.proposal.completion),
+            completion_id=self._completion_id(entry.proposal.completion),
         )
         for one in entry.judged:
             self._candidate_ids[id(one.candidate)] = self._insert(
                 schema.CANDIDATES,
                 hypothesis_id=hypothesis_id,
                 verdict_id=self._write_verdict(one),
-                completion_id=self._write_completion(entry, one.candidate.completion),
+                completion_id=self._completion_id(one.candidate.completion),
             )
 
-    def _write_completion(self, entry: Entry, completion: Completion | None) -> int | None:
-        if completion is None:
-            return None
-        record = asdict(completion) | {"task_id": self._task_id, "round": entry.round, "sample": entry.sample}
-        return self._insert(schema.COMPLETIONS, **record)
+    def _completion_id(self, completion: Completion | None) -> int | None:
+        return None if completion is None else self._completion_ids[id(completion)]
 
     def _write_verdict(self, one: Judged) -> int:
         program, verdict = one.candidate.program, one.verdict

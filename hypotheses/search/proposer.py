@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 
-from hypotheses.hypothesis import Feedback, Hypothesis, Proposal, Report, Usage
+from hypotheses.hypothesis import Hypothesis, Proposal, Report, Usage
+from hypotheses.proposer import Request
 from hypotheses.search.search import Found, Search
-from hypotheses.task import Task
-from memory import Concept
 
 SLICE_SECONDS = 0.05
 """How long the search runs between two chances for the event loop to cancel it."""
@@ -38,24 +37,18 @@ class SearchProposer:
         """``search``."""
         return "search"
 
-    async def propose(
-        self,
-        task: Task,
-        concepts: Sequence[Concept],  # noqa: ARG002  search starts from nothing
-        feedback: Sequence[Feedback],
-        n: int,
-    ) -> AsyncGenerator[Proposal | Report, None]:
-        """Yield at most ``n`` proposals in the first round, none later, and one report.
+    async def propose(self, request: Request) -> AsyncGenerator[Proposal | Report, None]:
+        """Yield proposals in the first round, none later, and one report.
 
         The search runs in a thread, slice by slice, so that other tasks go on and closing the generator
-        stops it after the slice under way. ``concepts`` are not used.
+        stops it after the slice under way. Concepts are not used.
         """
-        if feedback:
+        if request.round:
             return
-        search = await asyncio.to_thread(Search, task, self.seconds, self.max_terms)
+        search = await asyncio.to_thread(Search, request.task, self.seconds, self.max_terms)
         steps = search.steps()
         proposed, more = 0, True
-        while more and proposed < n:
+        while more and proposed < request.n:
             found, more = await asyncio.to_thread(_advance, steps)
             if found:
                 proposed += 1
@@ -67,7 +60,8 @@ _NOTES = {
     "solved": "",
     "exhausted": "search tried every expression of its language; none satisfies the examples",
     "budget": "search used up its budget",
-    "unsupported": "search has no language for this kind of task",
+    "unsupported": "search handles text, whole numbers, truth values and lists of whole numbers; "
+    "this task has something else",
 }
 
 

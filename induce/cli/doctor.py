@@ -14,7 +14,7 @@ from rich.text import Text
 
 from induce.cli.options import Json
 from induce.cli.output import console, print_json
-from induce.settings import resolve_settings, settings_file
+from induce.settings import environment_variable, resolve_settings, settings_file
 from sandboxes import EmbeddedSandbox, InduceError, Limits, Program
 
 
@@ -74,6 +74,14 @@ def _check_settings() -> Check:
         resolve_settings()
     except InduceError as error:
         return Check("settings", False, True, str(error))
+    values = resolve_settings().model_dump()
+    known = {environment_variable(f"{group}.{name}") for group in values for name in values[group]}
+    known.add("INDUCE_BENCHMARK_DATA")
+    unknown = sorted(name for name in os.environ if name.startswith("INDUCE_") and name.upper() not in known)
+    if unknown:
+        return Check(
+            "settings", False, False, f"{', '.join(unknown)} is no setting; see `induce settings show`"
+        )
     return Check("settings", True, True, f"from {settings_file() or 'defaults; there is no induce.toml'}")
 
 

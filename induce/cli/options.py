@@ -16,12 +16,18 @@ Source = Annotated[
 Format = Annotated[
     str | None, typer.Option("--format", help="The tasks' format, where it is not to be detected.")
 ]
-Shots = Annotated[int | None, typer.Option(help="Examples to show, of benchmarks that have many.")]
+Shots = Annotated[int | None, typer.Option(min=1, help="Examples to show, of benchmarks that have many.")]
 OutputColumn = Annotated[
     str | None, typer.Option(help="A spreadsheet's column with the outputs. Default: the last.")
 ]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Report bad tasks and go on.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")]
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="The run log: its path, or its name in the runs folder.")
+]
+MovedTasks = Annotated[
+    str | None, typer.Option("--tasks", help="Where the tasks are now, if they have moved since the run.")
+]
 Details = Annotated[
     bool | None,
     typer.Option("--details/--no-details", help="Show solutions in full. Default: the first 20."),

@@ -14,6 +14,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from induce.cli.output import console, error_console, print_line
 
@@ -51,9 +52,10 @@ class Display:
     def __exit__(self, *exc_info: object) -> None:
         self._progress.stop()
 
-    def show(self, result: RenderableType) -> None:
-        """Print a result."""
-        self._results.print(result)
+    def show(self, *parts: RenderableType) -> None:
+        """Print the parts of a result below each other, texts without breaking their lines."""
+        for part in parts:
+            self._results.print(part, soft_wrap=isinstance(part, Text))
 
     def advance(self, *, solved: bool) -> None:
         """Count one more task as done."""

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.filesize import decimal
-from rich.table import Table
-from rich.text import Text
 
 from hypotheses.run_log import RunLog
-from induce.cli.options import Json
+from induce.cli.options import Json, MovedTasks, RunName
 from induce.cli.output import BadTasks, console, error_console, print_json, print_line
 from induce.cli.progress import Display
-from induce.render import visible
-from induce.runs import find_runs, old_runs, reload_tasks
+from induce.runs import find_runs, old_runs, reload_tasks, run_path
 from induce.settings import resolve_settings
 from induce.solution_view import render_line, render_solution, solution_record
 from sandboxes import RunLogError
@@ -33,7 +29,7 @@ def list_runs(json: Json = False) -> None:
       induce runs list --json
     """
     settings = resolve_settings()
-    table = Table("run", "begun", "proposer", "tasks", "done", "solved", "size", box=None, header_style="dim")
+    rows = [("run", "begun", "done", "solved", "size", "proposer", "tasks")]
     for path in find_runs(settings):
         try:
             with RunLog.open(path) as log:
@@ -44,21 +40,24 @@ def list_runs(json: Json = False) -> None:
         done, solved, size = sum(outcomes.values()), outcomes.get("solved", 0), path.stat().st_size
         if json:
             record = {"run": str(path), "size_bytes": size, "done": done, "solved": solved}
-            print_json(record | _described(asdict(info)))
-        else:
-            counts = (str(info.tasks), str(done), str(solved), decimal(size))
-            cells = (str(path), info.created, info.proposer, *counts)
-            table.add_row(*(Text(visible(cell)) for cell in cells))
-    if table.rows:
-        console().print(table)
+            print_json(record | {key: value for key, value in asdict(info).items() if key != "settings"})
+            continue
+        counts = (f"{done}/{info.tasks}", str(solved), decimal(size))
+        rows.append((path.stem, info.created[:16], *counts, info.proposer, info.source))
+    if len(rows) > 1:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            print_line(console(), "  ".join(cells).rstrip(), style="dim" if row is rows[0] else "")
     elif not json:
         print_line(console(), f"no runs in {settings.runs.directory}")
 
 
 @app.command()
 def show(
-    run: Annotated[Path, typer.Argument(help="The run log.")],
+    run: RunName,
     task: Annotated[list[str] | None, typer.Argument(help="Ids of tasks to show in full.")] = None,
+    tasks: MovedTasks = None,
     json: Json = False,
 ) -> None:
     """Show a run: a line for each task, or some of its tasks in full.
@@ -70,21 +69,22 @@ def show(
       induce runs show run.sqlite 007bbfb7
     """
     wanted = set(task or ())
-    with RunLog.open(run) as log:
+    with RunLog.open(run_path(run, resolve_settings())) as log:
         info = log.info
         display = Display(0, json=json)
-        tasks = {one.id: one for one in reload_tasks(log, BadTasks()) if one.id in wanted} if wanted else {}
+        loaded = reload_tasks(log, BadTasks(), tasks) if wanted and not json else ()
+        shown = {one.id: one for one in loaded if one.id in wanted}
         if not wanted and not json:
             about = f"{info.source}: {info.tasks} tasks, {info.proposer}, begun {info.created}"
             print_line(console(), about)
         for solution in log.solutions():
-            if wanted and solution.task_id not in wanted:
+            if task and solution.task_id not in wanted:
                 continue
             wanted.discard(solution.task_id)
             if json:
                 print_json(solution_record(solution))
-            elif solution.task_id in tasks:
-                display.show(render_solution(tasks[solution.task_id], solution))
+            elif solution.task_id in shown:
+                display.show(*render_solution(shown[solution.task_id], solution))
             else:
                 display.show(render_line(solution))
     if task and wanted:
@@ -123,7 +123,3 @@ def gc(
             print_line(console(), f"{'would delete' if dry_run else 'deleted'} {path} ({decimal(size)})")
     if not json:
         print_line(console(), f"{decimal(freed)} {'would be ' if dry_run else ''}freed")
-
-
-def _described(info: dict[str, object]) -> dict[str, object]:
-    return {key: value for key, value in info.items() if key != "settings"}

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from hypotheses.run_log import RunLog
-from induce.cli.options import Json
+from induce.cli.options import Json, MovedTasks, RunName
 from induce.cli.output import BadTasks, console, print_json, print_line
-from induce.runs import reload_tasks
+from induce.runs import reload_tasks, run_path
 from induce.scoring import score_run
+from induce.settings import resolve_settings
 
 
 def score(
-    run: Annotated[Path, typer.Argument(help="The run log.")],
-    tasks: Annotated[
-        str | None, typer.Option(help="Where the tasks are now, if they have moved since the run.")
-    ] = None,
+    run: RunName,
+    tasks: MovedTasks = None,
     oracle: Annotated[
         bool, typer.Option("--oracle", help="Add what a chooser who knew the answers would reach.")
     ] = False,
@@ -35,7 +33,7 @@ def score(
 
       induce score run.sqlite --json
     """
-    with RunLog.open(run) as log:
+    with RunLog.open(run_path(run, resolve_settings())) as log:
         result = score_run(log, reload_tasks(log, BadTasks(), tasks), oracle=oracle)
     if json:
         record = asdict(result)
@@ -48,13 +46,13 @@ def score(
         column.justify = "right"
     rows: list[tuple[str, int, int, float | None]] = [
         (
-            "examples satisfied (solved)",
+            "tasks with every example satisfied",
             result.solved,
             result.all_tasks,
             result.solved / max(1, result.all_tasks),
         ),
-        ("queries (accuracy)", result.correct_queries, result.queries, result.accuracy),
-        ("tasks (task accuracy)", result.correct_tasks, result.tasks, result.task_accuracy),
+        ("queries answered (accuracy)", result.correct_queries, result.queries, result.accuracy),
+        ("tasks answered (task accuracy)", result.correct_tasks, result.tasks, result.task_accuracy),
     ]
     for name, right, of, fraction in rows:
         table.add_row(name, str(right), str(of), "none to score" if fraction is None else f"{fraction:.4f}")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import typer
-from rich.table import Table
 
 from induce.cli.options import Json
-from induce.cli.output import console, print_json
-from induce.settings import Settings, resolve_settings, settings_file, user_settings_file
+from induce.cli.output import console, print_json, print_line
+from induce.settings import origin_of, resolve_settings, settings_file, user_settings_file
 
 app = typer.Typer(help="See what is set, and where.", no_args_is_help=True)
 
@@ -16,7 +15,7 @@ app = typer.Typer(help="See what is set, and where.", no_args_is_help=True)
 def show(
     json: Json = False,
 ) -> None:
-    """Show every setting, resolved: flag, then environment, then induce.toml, then default.
+    """Show every setting, and where it comes from: environment, then induce.toml, then default.
 
     Example:
 
@@ -26,13 +25,17 @@ def show(
     if json:
         print_json(values)
         return
-    defaults = Settings.model_construct().model_dump(mode="json")
-    table = Table("setting", "value", "environment variable", box=None, header_style="dim")
-    for group, members in values.items():
-        for name, value in members.items():
-            style = "" if value == defaults[group][name] else "bold"
-            table.add_row(f"{group}.{name}", str(value), f"INDUCE_{group}__{name}".upper(), style=style)
-    console().print(table)
+    names = [f"{group}.{name}" for group, members in values.items() for name in members]
+    width = max(map(len, names))
+    for name in names:
+        group, _, member = name.partition(".")
+        origin = origin_of(name)
+        style = "" if origin == "the default" else "bold"
+        value = "automatic" if values[group][member] is None else values[group][member]
+        print_line(console(), f"{name:{width}}  {value}  ({origin})", style)
+    print_line(
+        console(), "\neach can be set by a variable, such as INDUCE_SEARCH__SECONDS for search.seconds"
+    )
 
 
 @app.command()

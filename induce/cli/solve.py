@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hypotheses.task import Task
-from induce.cli.options import Details, Format, Json, OutputColumn, Shots, SkipBad, Source
+from hypotheses.selection import SelectionRule
+from induce.cli.options import (
+    Details,
+    Format,
+    Json,
+    MovedTasks,
+    OutputColumn,
+    RunName,
+    Shots,
+    SkipBad,
+    Source,
+)
 from induce.cli.output import BadTasks, print_json
 from induce.cli.progress import Display
-from induce.runs import Run, resume_run, start_run
+from induce.runs import Run, resume_run, run_path, start_run
 from induce.settings import resolve_settings
 from induce.solution_view import render_line, render_solution, solution_record
 from induce.tasks import load_tasks
@@ -30,10 +40,14 @@ def solve(
         str, typer.Option(help="Who proposes programs: search, or recorded:TRANSCRIPT.")
     ] = "search",
     select: Annotated[
-        str | None, typer.Option(help="How the winner is chosen: all-rounds or last-round.")
+        SelectionRule | None, typer.Option(help="How the winner is chosen. Default: all-rounds.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option(help="The search's time for one task.")] = None,
-    attempts: Annotated[int | None, typer.Option(help="Distinct predictions for one query.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.001, help="The search's time for one task. Default: 10.")
+    ] = None,
+    attempts: Annotated[
+        int | None, typer.Option(min=1, help="Distinct predictions for one query. Default: 1.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The new run log. Default: one in the runs folder.")
     ] = None,
@@ -72,7 +86,8 @@ def solve(
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(help="The run log to go on with.")],
+    run: RunName,
+    tasks: MovedTasks = None,
     details: Details = None,
     json: Json = False,
 ) -> None:
@@ -84,7 +99,7 @@ def resume(
 
       induce resume run.sqlite
     """
-    opened = resume_run(run, BadTasks())
+    opened = resume_run(run_path(run, resolve_settings()), BadTasks(), tasks)
     left = opened.log.info.tasks - sum(opened.log.count().values())
     _work(opened, left, json=json, details=details)
 
@@ -101,25 +116,18 @@ def _work(run: Run, left: int, *, json: bool, details: bool | None) -> None:
 
 
 async def _solve_and_show(run: Run, display: Display, *, json: bool, details: bool | None) -> None:
-    under_way: dict[str, Task] = {}
-
-    def remembered() -> Iterator[Task]:
-        for task in run.unfinished():
-            under_way[task.id] = task
-            yield task
-
     shown = 0
     with open_solver(run.proposer, run.settings, run.log) as solver:
-        async for solution in solver.stream(remembered()):
-            task = under_way.pop(solution.task_id)
-            shown += 1
-            if json:
-                print_json(solution_record(solution))
-            elif details or (details is None and shown <= _DETAILED):
-                display.show(render_solution(task, solution))
-            else:
-                display.show(render_line(solution))
-            display.advance(solved=solution.solved)
+        async with aclosing(solver.stream(run.unfinished())) as stream:
+            async for task, solution in stream:
+                shown += 1
+                if json:
+                    print_json(solution_record(solution))
+                elif details or (details is None and shown <= _DETAILED):
+                    display.show(*render_solution(task, solution))
+                else:
+                    display.show(render_line(solution))
+                display.advance(solved=solution.solved)
 
 
 def _summary(outcomes: dict[str, int]) -> str:

@@ -59,7 +59,13 @@ def test_rules_are_translated_and_judged(tmp_path, sandbox):
     assert solution.solved
     assert solution.candidate.hypothesis.text == "Sort it."
     assert solution.predictions == (([4, 5],),)
-    assert (solution.usage.hypotheses, solution.usage.programs, solution.usage.completions) == (3, 3, 5)
+    assert (solution.usage.hypotheses, solution.usage.programs, solution.usage.completions) == (3, 3, 6)
+
+
+def test_an_answer_without_code_was_paid_for_too(tmp_path, sandbox):
+    silent = {"task": 7, "round": 0, "sample": 2, "kind": "program", "response": "I cannot."}
+    solution = replay(transcript(tmp_path, [*LINES[:2], silent]), sandbox)
+    assert (solution.usage.hypotheses, solution.usage.completions) == (2, 3)
 
 
 def test_the_last_round_can_be_asked_for(tmp_path, sandbox):
@@ -92,6 +98,14 @@ def test_a_malformed_line_is_named(tmp_path, line, message):
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(ProposerError, match=message):
         RecordedProposer(path)
+
+
+def test_a_transcript_that_vanishes_is_named(tmp_path, sandbox):
+    path = transcript(tmp_path, LINES)
+    recorded = RecordedProposer(path)
+    path.unlink()
+    with pytest.raises(ProposerError, match="cannot read the transcript"):
+        asyncio.run(Solver(recorded, sandbox, implementer=recorded).solve(TASK))
 
 
 def test_a_missing_or_empty_transcript_is_named(tmp_path):
@@ -132,12 +146,12 @@ def test_our_feedback_is_on_the_candidate_the_authors_chose(benchmark_data, sand
     class Checking(RecordedProposer):
         checked = differing = 0
 
-        async def propose(self, task, concepts, feedback, n):
-            if feedback and (prompt := prompts.get((task.id, len(feedback)))):
-                source = feedback[-1].candidate.program.source
+        async def propose(self, request):
+            if request.feedback and (prompt := prompts.get((request.task.id, request.round))):
+                source = request.feedback[-1].candidate.program.source
                 self.checked += 1
                 self.differing += source.split("def fn", 1)[-1] not in prompt
-            async for proposal in super().propose(task, concepts, feedback, n):
+            async for proposal in super().propose(request):
                 yield proposal
 
     recorded = Checking(path)

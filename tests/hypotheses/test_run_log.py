@@ -3,13 +3,23 @@
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from hypotheses.hypothesis import Candidate, Completion, Hypothesis, Proposal, Solution, Usage, Verdict
+from hypotheses.hypothesis import (
+    Candidate,
+    Completion,
+    Entry,
+    Hypothesis,
+    Judged,
+    Proposal,
+    Solution,
+    Trace,
+    Usage,
+    Verdict,
+)
 from hypotheses.run_log import RunInfo, RunLog
-from hypotheses.selection import Judged
-from hypotheses.solver import Entry
 from hypotheses.task import Task
 from sandboxes import Execution, Program, RunLogError
 
@@ -17,10 +27,11 @@ INFO = RunInfo("tasks.jsonl", {"shots": None}, "abc", 3, "search", "", {"limits"
 TASK = Task.from_pairs([("a", (1, b"x"))], queries=["b"], id="one")
 
 
-def entry_and_solution(task_id="one"):
+def trace_and_solution(task_id="one"):
     program = Program("def f(x): return (1, b'x')", "f")
     hypothesis = Hypothesis("always the same", ("an older rule",), "scripted")
-    asked = Completion("hypothesis", "what is the rule?", "Rule: always the same", "m", 0.7, 2, 10, 5)
+    asked = Completion("hypothesis", "what is the rule?", "Rule: always the same", "m", 0.7, 7, 10, 5)
+    unread = Completion("program", "in Python!", "I cannot.", "m")
     written = Completion("translation", "in Python?", "```python```", "m", 0.0)
     verdict = Verdict(
         (Execution("ok", (1, b"x"), stdout="hi\n", seconds=0.25),),
@@ -29,20 +40,20 @@ def entry_and_solution(task_id="one"):
     )
     candidate = Candidate(hypothesis, program, 1, 2, written)
     other = Candidate(hypothesis, program, 1, 2)
-    entry = Entry(
-        1, 2, Proposal(hypothesis, None, asked), (Judged(candidate, verdict), Judged(other, verdict))
-    )
+    judged = (Judged(candidate, verdict), Judged(other, verdict))
+    entry = Entry(1, 2, Proposal(hypothesis, None, asked), judged)
+    trace = Trace((entry,), ((1, asked), (1, written), (1, unread)))
     solution = Solution(
         task_id, "solved", (((1, b"x"),),), candidate, verdict, Usage(seconds=1.5, terms=3), ""
     )
-    return entry, solution
+    return trace, solution
 
 
 def test_what_is_recorded_comes_back(tmp_path):
-    entry, solution = entry_and_solution()
+    trace, solution = trace_and_solution()
     with RunLog.create(tmp_path / "deeper" / "run.sqlite", INFO) as log:
         assert not log.finished("one")
-        log.record(TASK, [entry], solution)
+        log.record(TASK, trace, solution)
         assert log.finished("one")
     with RunLog.open(tmp_path / "deeper" / "run.sqlite") as log:
         [read] = log.solutions()
@@ -62,23 +73,26 @@ def test_what_is_recorded_comes_back(tmp_path):
 
 def test_completions_are_kept_with_what_was_asked(tmp_path):
     with RunLog.create(tmp_path / "run.sqlite", INFO) as log:
-        entry, solution = entry_and_solution()
-        log.record(TASK, [entry], solution)
+        trace, solution = trace_and_solution()
+        log.record(TASK, trace, solution)
     database = sqlite3.connect(tmp_path / "run.sqlite")
-    rows = database.execute("SELECT kind, prompt, response, temperature, prompt_tokens FROM completions")
+    rows = database.execute(
+        "SELECT kind, prompt, response, temperature, prompt_tokens, sample FROM completions"
+    )
     assert rows.fetchall() == [
-        ("hypothesis", "what is the rule?", "Rule: always the same", 0.7, 10),
-        ("translation", "in Python?", "```python```", 0.0, 0),
+        ("hypothesis", "what is the rule?", "Rule: always the same", 0.7, 10, 7),
+        ("translation", "in Python?", "```python```", 0.0, 0, 0),
+        ("program", "in Python!", "I cannot.", None, 0, 0),
     ]
     database.close()
 
 
 def test_a_task_is_recorded_wholly_or_not_at_all(tmp_path):
     with RunLog.create(tmp_path / "run.sqlite", INFO) as log:
-        entry, solution = entry_and_solution()
-        log.record(TASK, [entry], solution)
+        trace, solution = trace_and_solution()
+        log.record(TASK, trace, solution)
         with pytest.raises(RunLogError, match="UNIQUE"):
-            log.record(TASK, [entry], solution)
+            log.record(TASK, trace, solution)
     database = sqlite3.connect(tmp_path / "run.sqlite")
     assert database.execute("SELECT count(*) FROM hypotheses").fetchone() == (1,)
     database.close()
@@ -87,8 +101,8 @@ def test_a_task_is_recorded_wholly_or_not_at_all(tmp_path):
 @pytest.mark.parametrize("table", ["run", "solutions", "candidates", "programs", "completions"])
 def test_nothing_can_be_changed_or_deleted(tmp_path, table):
     with RunLog.create(tmp_path / "run.sqlite", INFO) as log:
-        entry, solution = entry_and_solution()
-        log.record(TASK, [entry], solution)
+        trace, solution = trace_and_solution()
+        log.record(TASK, trace, solution)
     database = sqlite3.connect(tmp_path / "run.sqlite")
     column = database.execute(f"SELECT name FROM pragma_table_info('{table}')").fetchone()[0]
     for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET {column} = {column}"):
@@ -99,7 +113,7 @@ def test_nothing_can_be_changed_or_deleted(tmp_path, table):
 
 def test_a_run_is_never_overwritten(tmp_path):
     RunLog.create(tmp_path / "run.sqlite", INFO).close()
-    with pytest.raises(RunLogError, match="exists already; go on with it by `induce resume"):
+    with pytest.raises(RunLogError, match="exists already; if it is a run, go on with `induce resume"):
         RunLog.create(tmp_path / "run.sqlite", INFO)
 
 
@@ -159,8 +173,8 @@ def test_a_full_disk_loses_nothing_that_was_recorded(tmp_path):
 
         def fill():
             for n in range(1000):
-                entry, solution = entry_and_solution(str(n))
-                log.record(Task.from_pairs([(1, 1)], id=str(n)), [entry], solution)
+                trace, solution = trace_and_solution(str(n))
+                log.record(Task.from_pairs([(1, 1)], id=str(n)), trace, solution)
                 recorded.append(str(n))
 
         with pytest.raises(RunLogError, match=r"disk is full; what was recorded before is safe"):
@@ -173,8 +187,8 @@ def test_a_full_disk_loses_nothing_that_was_recorded(tmp_path):
 def test_strange_paths_work(tmp_path):
     path = tmp_path / "a run?mode=memory#1 %41.sqlite"
     with RunLog.create(path, INFO) as log:
-        entry, solution = entry_and_solution()
-        log.record(TASK, [entry], solution)
+        trace, solution = trace_and_solution()
+        log.record(TASK, trace, solution)
     assert path.is_file()
     with RunLog.open(path) as log:
         assert log.count() == {"solved": 1}
@@ -183,8 +197,8 @@ def test_strange_paths_work(tmp_path):
 def damaged(path, *statements):
     """Make a log with one recorded task, and change it behind our back."""
     with RunLog.create(path, INFO) as log:
-        entry, solution = entry_and_solution()
-        log.record(TASK, [entry], solution)
+        trace, solution = trace_and_solution()
+        log.record(TASK, trace, solution)
     database = sqlite3.connect(path)
     triggers = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
     for name, _ in triggers:
@@ -244,13 +258,36 @@ def test_values_as_deep_as_a_sandbox_gives_them_fit(tmp_path):
     deep = 1
     for _ in range(99):
         deep = [deep]
-    entry, solution = entry_and_solution()
+    _, solution = trace_and_solution()
     verdict = Verdict((Execution("ok", deep),), (True,), (Execution("ok", deep),))
-    judged = Judged(solution.candidate, verdict)
-    deep_entry = Entry(0, 0, entry.proposal, (judged,))
-    answer = Solution("one", "solved", ((deep,),), solution.candidate, verdict)
+    candidate = replace(solution.candidate, completion=None)
+    judged = Judged(candidate, verdict)
+    deep_trace = Trace((Entry(0, 0, Proposal(candidate.hypothesis), (judged,)),))
+    answer = Solution("one", "solved", ((deep,),), candidate, verdict)
     with RunLog.create(tmp_path / "run.sqlite", INFO) as log:
-        log.record(TASK, [deep_entry], answer)
+        log.record(TASK, deep_trace, answer)
         [read] = log.solutions()
     assert read.predictions == ((deep,),)
     assert read.verdict == verdict
+
+
+def test_a_closed_log_cannot_be_written(tmp_path):
+    log = RunLog.create(tmp_path / "run.sqlite", INFO)
+    log.close()
+    trace, solution = trace_and_solution()
+    with pytest.raises(RunLogError, match="not open for writing"):
+        log.record(TASK, trace, solution)
+    with (
+        RunLog.open(tmp_path / "run.sqlite") as reader,
+        pytest.raises(RunLogError, match="not open for writing"),
+    ):
+        reader.record(TASK, trace, solution)
+
+
+def test_a_file_of_the_users_gets_no_lock_beside_it(tmp_path):
+    (tmp_path / "tasks.jsonl").write_text("{}")
+    with pytest.raises(RunLogError, match="exists already"):
+        RunLog.create(tmp_path / "tasks.jsonl", INFO)
+    with pytest.raises(RunLogError, match="is no run log"):
+        RunLog.open(tmp_path / "tasks.jsonl", read_only=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["tasks.jsonl"]

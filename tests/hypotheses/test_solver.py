@@ -1,14 +1,16 @@
 """The loop, with a scripted proposer and a real sandbox."""
 
 import asyncio
+import gc
 import itertools
+import threading
 
 import pytest
 
 from hypotheses.hypothesis import Completion, Hypothesis, Implementation, Proposal, Report, Usage
 from hypotheses.solver import Solver, SolverConfig
 from hypotheses.task import Task
-from sandboxes import Limits, Program, ProposerError, SandboxError
+from sandboxes import EmbeddedSandbox, Limits, Program, ProposerError, SandboxError
 
 TASK = Task.from_pairs([(1, 2), (5, 6)], queries=[41], id="increment")
 
@@ -23,11 +25,11 @@ class Scripted:
         self.feedback = []
         self.closed = 0
 
-    async def propose(self, task, concepts, feedback, n):
-        self.feedback.append(list(feedback))
+    async def propose(self, request):
+        self.feedback.append(list(request.feedback))
         try:
-            script = self.rounds[len(feedback)] if len(feedback) < len(self.rounds) else ()
-            for item in itertools.islice(script, n):
+            script = self.rounds[request.round] if request.round < len(self.rounds) else ()
+            for item in itertools.islice(script, request.n):
                 if isinstance(item, Report | Proposal):
                     yield item
                 elif isinstance(item, Exception):
@@ -44,8 +46,8 @@ class Kept:
     def __init__(self):
         self.records = []
 
-    def record(self, task, entries, solution):
-        self.records.append((task, entries, solution))
+    def record(self, task, trace, solution):
+        self.records.append((task, trace, solution))
 
 
 def solve(sandbox, proposer, task=TASK, **options):
@@ -116,19 +118,46 @@ def test_reports_are_added_up_and_explain_a_failure(sandbox):
 
 def test_an_implementer_writes_what_the_proposer_only_words(sandbox):
     class Translator:
-        async def implement(self, task, hypothesis, feedback, n):
-            sources = ["def f(x):\n    return x", "def f(x):\n    return x + 1"]
-            completion = Completion("translation", "?", "!", completion_tokens=3)
-            return [Implementation(Program(source, "f"), completion) for source in sources][:n]
+        async def implement(self, request, hypothesis):
+            for source in ["def f(x):\n    return x", "def f(x):\n    return x + 1"][: request.n]:
+                completion = Completion("translation", "?", "!", completion_tokens=3)
+                yield Implementation(Program(source, "f"), completion)
+            yield Report(completions=(Completion("translation", "?", "no code", completion_tokens=4),))
 
     kept = Kept()
     proposer = Scripted([Proposal(Hypothesis("one more"), None, Completion("hypothesis", "?", "!"))])
     solution = solve(sandbox, proposer, implementer=Translator(), recorder=kept)
     assert solution.solved
-    assert (solution.usage.completions, solution.usage.completion_tokens) == (3, 6)
-    [(task, [entry], recorded)] = kept.records
+    assert (solution.usage.completions, solution.usage.completion_tokens) == (4, 10)
+    [(task, trace, recorded)] = kept.records
     assert (task, recorded) == (TASK, solution)
-    assert [one.verdict.passed for one in entry.judged] == [0, 2]
+    assert [one.verdict.passed for one in trace.entries[0].judged] == [0, 2]
+    assert len(trace.completions) == 4
+
+
+def test_a_completion_read_three_times_is_counted_once(sandbox):
+    completion = Completion("program", "?", "three programs", completion_tokens=50)
+    sources = ["def f(x):\n    return x", "def f(x):\n    return -x", "def f(x):\n    return 0"]
+    script = [Proposal(Hypothesis(one), Program(one, "f"), completion) for one in sources]
+    usage = solve(sandbox, Scripted(script)).usage
+    assert (usage.completions, usage.completion_tokens) == (1, 50)
+
+
+def test_rules_without_programs_need_an_implementer(sandbox):
+    with pytest.raises(ProposerError, match="give the solver an implementer"):
+        solve(sandbox, Scripted([Proposal(Hypothesis("one more"))]))
+
+
+def test_a_round_without_programs_does_not_end_the_rounds(sandbox):
+    class Slow:
+        async def implement(self, request, hypothesis):
+            if request.round == 1:
+                yield Implementation(Program("def f(x):\n    return x + 1", "f"))
+
+    rules = [Proposal(Hypothesis("one more"))]
+    solution = solve(sandbox, Scripted(rules, rules), implementer=Slow())
+    assert solution.solved
+    assert solution.usage.rounds == 2
 
 
 @pytest.mark.parametrize("error", [ProposerError("no model"), SandboxError("no sandbox")])
@@ -152,9 +181,10 @@ def test_stream_reads_no_further_ahead_than_it_may(sandbox):
     async def run():
         solver = Solver(Scripted(["x + 1"]), sandbox, config=SolverConfig(concurrency=3))
         done = 0
-        async for solution in solver.stream(tasks()):
+        async for task, solution in solver.stream(tasks()):
             done += 1
             assert solution.solved
+            assert solution.task_id == task.id
             assert len(read) <= done + 3
         return done
 
@@ -163,9 +193,9 @@ def test_stream_reads_no_further_ahead_than_it_may(sandbox):
 
 def test_leaving_the_stream_cancels_what_is_under_way(sandbox):
     class Stuck(Scripted):
-        async def propose(self, task, concepts, feedback, n):
+        async def propose(self, request):
             try:
-                if task.id == "0":
+                if request.task.id == "0":
                     yield Proposal(Hypothesis("x + 1"), Program("def f(x):\n    return x + 1", "f"))
                 else:
                     await asyncio.Event().wait()
@@ -176,11 +206,65 @@ def test_leaving_the_stream_cancels_what_is_under_way(sandbox):
         proposer = Stuck()
         solver = Solver(proposer, sandbox, config=SolverConfig(concurrency=2))
         stream = solver.stream(Task.from_pairs([(1, 2)], id=str(n)) for n in range(5))
-        first = await anext(stream)
+        task, _ = await anext(stream)
         await stream.aclose()
-        return first.task_id, proposer.closed, len(asyncio.all_tasks())
+        return task.id, proposer.closed, len(asyncio.all_tasks())
 
     assert asyncio.run(run()) == ("0", 2, 1)
+
+
+def test_what_is_finished_with_an_error_is_still_yielded(sandbox):
+    class Mixed(Scripted):
+        async def propose(self, request):
+            if request.task.id != "good":
+                raise ExceptionGroup("several", [ProposerError(request.task.id)])
+            return
+            yield
+
+    async def run():
+        complaints = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        gathered = []
+        solver = Solver(Mixed(), sandbox, config=SolverConfig(concurrency=3))
+        tasks = [Task.from_pairs([(1, 2)], id=name) for name in ("good", "bad", "worse")]
+
+        async def consume():
+            async for task, _ in solver.stream(tasks):
+                gathered.append(task.id)
+
+        with pytest.raises(ProposerError, match=r"bad|worse"):
+            await consume()
+        gc.collect()
+        return gathered, len(asyncio.all_tasks()), complaints
+
+    assert asyncio.run(run()) == (["good"], 1, [])
+
+
+def test_no_more_programs_run_than_the_sandbox_takes():
+    class Counting:
+        concurrency = 2
+        running = most = 0
+        lock = threading.Lock()
+
+        def run(self, program, inputs, limits):
+            with self.lock:
+                self.running += 1
+                self.most = max(self.most, self.running)
+            with EmbeddedSandbox(servers=1) as inner:
+                executions = inner.run(program, inputs, limits)
+            with self.lock:
+                self.running -= 1
+            return executions
+
+    async def run():
+        script = [f"x + {n}" for n in range(3)]
+        solver = Solver(Scripted(script), counting, config=SolverConfig(concurrency=3))
+        async for _ in solver.stream(Task.from_pairs([(1, 9)], id=str(n)) for n in range(3)):
+            pass
+
+    counting = Counting()
+    asyncio.run(run())
+    assert counting.most == 2
 
 
 @pytest.mark.parametrize("name", ["samples", "programs", "attempts", "concurrency", "rounds"])

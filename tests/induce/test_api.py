@@ -24,6 +24,32 @@ def test_many_tasks_keep_their_order():
     assert {solution.task_id for solution in seen} == {"sort", "sum"}
 
 
+def test_tasks_of_one_name_keep_their_order_too():
+    def task(k):
+        return induce.Task.from_pairs([(1, 1 + k), (2, 2 + k)], queries=[10])
+
+    solutions = induce.solve([task(1), task(2), task(3)])
+    assert [solution.predictions for solution in solutions] == [((11,),), ((12,),), ((13,),)]
+
+
+def test_a_misspelt_option_is_refused():
+    with pytest.raises(TypeError, match="no option 'attemps'"):
+        induce.solve(TASK, attemps=5)
+
+
+def test_a_consumer_that_raises_leaves_nothing_behind():
+    def stop(solution):
+        raise RuntimeError("enough")
+
+    async def run():
+        tasks = [induce.Task.from_pairs([(1, 2)], id=str(n)) for n in range(5)]
+        with pytest.raises(RuntimeError, match="enough"):
+            await induce.asolve(tasks, on_solution=stop)
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(run()) == 1
+
+
 def test_solve_works_inside_a_running_event_loop():
     async def notebook_cell():
         return induce.solve(TASK), await induce.asolve(TASK)

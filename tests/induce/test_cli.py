@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,8 @@ def test_solve_score_and_show(induce_command, small_tasks, tmp_path):
     shown = induce_command("runs", "show", run, "total").out
     assert "sum(x)" in shown
     assert "60" in shown
+    [only] = induce_command("runs", "show", run, "reverse", "--json").records
+    assert only["task_id"] == "reverse"
     missing = induce_command("runs", "show", run, "nothing")
     assert missing.code == 1
     assert "has no solution for nothing" in missing.err
@@ -55,6 +58,9 @@ def test_a_run_without_a_name_goes_to_the_runs_folder(induce_command, small_task
     assert induce_command("solve", small_tasks).code == 0
     [record] = induce_command("runs", "list", "--json").records
     assert (record["tasks"], record["done"], record["solved"]) == (3, 3, 3)
+    name = Path(record["run"]).stem
+    assert name in induce_command("runs", "list").out
+    assert induce_command("score", name, "--json").records[0]["accuracy"] == 1.0
     assert induce_command("runs", "gc").out.strip() == "0 bytes freed"
     os.utime(record["run"], (0, 0))
     assert "would delete" in induce_command("runs", "gc", "--dry-run").out
@@ -80,6 +86,31 @@ def test_resume_of_a_finished_run_does_nothing(induce_command, small_tasks, tmp_
     assert "3 of 3 tasks solved" in again.err
 
 
+def test_moved_tasks_can_be_named(induce_command, small_tasks, tmp_path):
+    run = tmp_path / "run.sqlite"
+    induce_command("solve", small_tasks, "--out", run)
+    (tmp_path / "elsewhere").mkdir()
+    moved = small_tasks.rename(tmp_path / "elsewhere" / small_tasks.name)
+    refused = induce_command("runs", "show", run, "total")
+    assert refused.code == 1
+    assert "say where with --tasks" in refused.err
+    assert "sum(x)" in induce_command("runs", "show", run, "total", "--tasks", moved).out
+    assert induce_command("resume", run, "--tasks", moved).code == 0
+    assert induce_command("score", run, "--tasks", moved).code == 0
+
+
+def test_what_is_piped_is_not_wrapped(induce_command, tmp_path, monkeypatch):
+    long = "def f(x):\n    return [x[0], x[1]" + ", x[0] + x[1]" * 20 + "][:2]"
+    task = {"id": "long", "examples": [{"input": [1, 2], "output": [1, 2]}]}
+    (tmp_path / "tasks.jsonl").write_text(json.dumps(task))
+    (tmp_path / "answers.jsonl").write_text(json.dumps({"task": "long", "kind": "program", "program": long}))
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = induce_command(
+        "solve", tmp_path / "tasks.jsonl", "--proposer", f"recorded:{tmp_path}/answers.jsonl"
+    )
+    assert f"    {long.splitlines()[1]}\n" in shown.out
+
+
 def test_resume_refuses_changed_tasks(induce_command, small_tasks, tmp_path):
     run = tmp_path / "run.sqlite"
     induce_command("solve", small_tasks, "--out", run)
@@ -95,8 +126,6 @@ def test_resume_refuses_changed_tasks(induce_command, small_tasks, tmp_path):
         (["solve", "missing.jsonl"], "missing.jsonl"),
         (["solve", "{tasks}", "--proposer", "oracle"], "there is no proposer 'oracle'"),
         (["solve", "{tasks}", "--proposer", "recorded:none"], "cannot read the transcript none"),
-        (["solve", "{tasks}", "--seconds", "0"], "the setting search.seconds cannot be 0"),
-        (["solve", "{tasks}", "--select", "best"], "the setting solver.select cannot be 'best'"),
         (["solve", "{tasks}", "--out", "/proc/run.sqlite"], "cannot start the run log /proc/run.sqlite"),
         (["solve", "{tasks}", "--out", "{tasks}"], "exists already"),
         (["score", "missing.sqlite"], "there is no run log missing.sqlite"),
@@ -171,6 +200,10 @@ def test_nothing_shown_can_command_the_terminal(induce_command, tmp_path):
 def test_wrong_usage_is_exit_code_2(induce_command):
     assert induce_command("solve").code == 2
     assert induce_command("solve", "x", "--no-such-option").code == 2
+    for option, value in (("--seconds", "0"), ("--attempts", "0"), ("--select", "best"), ("--shots", "0")):
+        refused = induce_command("solve", "x", option, value)
+        assert (refused.code, refused.out) == (2, "")
+        assert option in refused.err
 
 
 def test_doctor_and_settings(induce_command, tmp_path, monkeypatch):
