@@ -24,8 +24,9 @@ What is **not** covered:
   a machine that runs out, programs are the first that the kernel kills;
 - honesty about itself: a program can forge the value, output and CPU seconds of its *own* run, not its death
   or timeout, nor any other program's result;
-- the host's patience: a value within the limits can be slow to read, such as a set whose hashes collide;
-- a host that has raised its recursion limit a hundredfold: a forged, deeply nested value can then crash it.
+- the host's patience: a value within the limits can be slow to read, such as a set whose hashes differ and
+  are yet looked up in the same places. One with very many equal hashes is refused;
+- a host that has raised its recursion limit a hundredfold: forged, deeply nested JSON can then crash it.
 
 Programs have one process and one thread. Runs are repeatable: the seeds of hashes, ``random`` and
 ``numpy.random`` are fixed; only ``secrets`` and a ``random.Random()`` without a seed are not.

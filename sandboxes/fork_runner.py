@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sandboxes.errors import SandboxError
 from sandboxes.execution import Execution, Status
 from sandboxes.guest import wire
-from sandboxes.guest.values import NotDataError, decode
+from sandboxes.guest.values import NotDataError, loads
 from sandboxes.server_process import ServerDiedError
 
 if TYPE_CHECKING:
@@ -105,22 +105,23 @@ def _request(program: Program, inputs: Sequence[str], limits: Limits, wall_secon
 
 def _read_execution(payload: bytes, limits: Limits) -> Execution:
     """Read what a child sent, which a program may have forged. Raises ``NotDataError``."""
+    head, _, rest = payload.partition(b"\n")
+    value, _, printed = rest.partition(b"\n")
+    if len(head) > wire.MAX_HEAD or max(len(value), len(printed)) > limits.output_bytes:
+        raise NotDataError("more than a result may hold")  # before time and memory go into reading it
     try:
-        fields = json.loads(payload)
-        status, error, stdout = fields["status"], fields["error"], fields["stdout"]
-        seconds = float(fields["seconds"])
-        value = fields["value"]
-        printed = len(stdout.encode())
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as cause:
+        fields = json.loads(head)
+        status, error, seconds = fields["status"], fields["error"], float(fields["seconds"])
+        stdout = printed.decode()
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as cause:
         raise NotDataError("not a result") from cause
     if (
         status not in _REPORTED
-        or printed > limits.output_bytes
         or type(error) is not (type(None) if status == "ok" else str)
         or not 0 <= seconds < math.inf
     ):
         raise NotDataError("not a result")
-    return Execution(status, decode(value), _one_line(error), stdout, seconds)
+    return Execution(status, loads(value), _one_line(error), stdout, seconds)
 
 
 def _one_line(error: str | None) -> str | None:

@@ -44,5 +44,5 @@ class BadTasks:
 
 def print_json(record: dict[str, Any]) -> None:
     """Print one record, whose values are encoded already, as one line of JSON."""
-    sys.stdout.write(json.dumps(record) + "\n")
+    sys.stdout.write(json.dumps(record, separators=(",", ":")) + "\n")
     sys.stdout.flush()

@@ -33,9 +33,7 @@ def show(
         style = "" if origin == "the default" else "bold"
         value = "automatic" if values[group][member] is None else values[group][member]
         print_line(console(), f"{name:{width}}  {value}  ({origin})", style)
-    print_line(
-        console(), "\neach can be set by a variable, such as INDUCE_SEARCH__SECONDS for search.seconds"
-    )
+    print_line(console(), "each can be set by a variable, as search.seconds by INDUCE_SEARCH__SECONDS", "dim")
 
 
 @app.command()

@@ -27,6 +27,7 @@ SEED = 0
 
 _RECURSION_LIMIT = 1000
 _RESERVE_BYTES = 4 * 1024 * 1024
+_MAX_ERROR = 1000
 
 
 def run(layers: confine.Layers, request: int, result: int, limits: dict[str, Any]) -> NoReturn:
@@ -145,13 +146,9 @@ class _Run:
 
     def _send(self, kind: bytes, status: str, *, value: str = "null", error: str | None = None) -> None:
         seconds = process_time() - self._started
-        rest: values.JsonValue = {
-            "status": status,
-            "error": error,
-            "stdout": self._stdout.text(),
-            "seconds": seconds,
-        }
-        payload = f'{values.write_json(rest)[:-1]},"value":{value}}}'
+        error = error and error[:_MAX_ERROR]
+        head = values.write_json({"status": status, "error": error, "seconds": seconds})
+        payload = f"{head}\n{value}\n{self._stdout.text()}"
         wire.write(self._result, wire.frame(kind, payload.encode()))
 
 

@@ -100,8 +100,7 @@ class _Fork:
         if self._pid == 0:
             child.run(layers, STDIN, writer, request)
         os.close(writer)
-        # Value and output have the limit each, and a byte of output takes six at most as JSON.
-        longest = 8 * request["output_bytes"] + (1 << 16)
+        longest = wire.MAX_HEAD + 2 * request["output_bytes"] + 2  # the three parts of a result
         self._mailbox = Mailbox(self._results, STDOUT, longest)
         self._clock = (~self._pid << 3) | 2  # CPUCLOCK_SCHED of that process, see clock_getcpuclockid(3)
         self._poll = select.poll()

@@ -24,9 +24,11 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import re
 import sys
 from collections import OrderedDict
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "Jso
 MAX_DEPTH = 100
 """Containers inside containers, at most."""
 
+_MAX_ALIKE = 200  # elements of a set that share a hash: each is compared with all before it
+_MAX_EMPTY = 100  # empty lists in the ``tolist()`` of an array without elements
+
+_TOO_DEEP = f"the value is nested more than {MAX_DEPTH} deep"
 _HUGE = 1 << 1024
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DTYPES = frozenset(
@@ -63,16 +69,21 @@ class TooLargeError(NotDataError):
 def encode(value: Any, *, max_size: int | None = None) -> JsonValue:
     """Turn a value into what ``json`` can write.
 
-    Raises ``NotDataError`` for what is not data, is nested deeper than ``MAX_DEPTH`` or contains itself, and
+    Raises ``NotDataError`` for what is not data, is nested deeper than ``MAX_DEPTH``, contains itself or is
+    out of proportion to its text (a set of colliding hashes, an array of very many empty rows), and
     ``TooLargeError`` for more than ``max_size`` elements and characters; its JSON text has more than these.
     """
     return _Encoder(max_size).encode(value)
 
 
 def decode(encoded: JsonValue) -> Any:
-    """Turn parsed JSON back into the value. Every container is new. Raises ``NotDataError``."""
+    """Turn parsed JSON back into the value. Every container is new.
+
+    Raises ``NotDataError`` for what is not the JSON of a value, and, as ``encode`` does, for a value that is
+    nested too deep or out of proportion to its text.
+    """
     try:
-        return _decode(encoded)
+        return _decode(encoded, 0)
     except NotDataError:
         raise
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
@@ -169,7 +180,7 @@ class _Encoder:
         if id(value) in self._open:
             raise NotDataError("the value contains itself")
         if len(self._open) >= MAX_DEPTH:
-            raise NotDataError(f"the value is nested more than {MAX_DEPTH} deep")
+            raise NotDataError(_TOO_DEEP)
         self._open.add(id(value))
         encoded: JsonValue
         if issubclass(kind, list):
@@ -180,7 +191,9 @@ class _Encoder:
             encoded = self._dict(value, kind)
         else:
             base, tag = (set, "$set") if issubclass(kind, set) else (frozenset, "$frozenset")
-            encoded = {tag: sorted(self._items(base.__iter__(value)), key=_write_sorted)}
+            items = self._items(base.__iter__(value))
+            _check_elements(items)
+            encoded = {tag: sorted(items, key=_write_sorted)}
         self._open.discard(id(value))
         return encoded
 
@@ -195,6 +208,7 @@ class _Encoder:
         plain = {key: item for key, item in pairs if type(key) is str and not key.startswith("$")}
         if len(plain) == len(pairs):
             return plain
+        _check_elements([key for key, _ in pairs])
         if self._ordered:
             pairs.sort(key=_write_sorted)
         return {"$dict": pairs}  # type: ignore[dict-item]
@@ -203,6 +217,7 @@ class _Encoder:
         dtype = array.dtype.name
         if dtype not in _DTYPES:
             raise NotDataError(f"a numpy array of dtype {dtype} is not data; return its .tolist()")
+        _check_shape(array.shape)
         self._spend(array.size)
         data = self._items(array.ravel().tolist())
         return {"$ndarray": {"dtype": dtype, "shape": list(array.shape), "data": data}}
@@ -222,41 +237,85 @@ def _explain(kind: type) -> str:
     return f"a value of type {name} is not data"
 
 
-def _decode(encoded: Any) -> Any:
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if 0 in shape and math.prod(takewhile(bool, shape)) > _MAX_EMPTY:
+        raise NotDataError(f"a numpy array of shape {shape} is too large for one without elements")
+
+
+def _check_elements(encoded: list[JsonValue]) -> None:
+    """Refuse encoded elements or keys that ``decode`` would; no ``__hash__`` of a program is called."""
+    if len(encoded) > _MAX_ALIKE:
+        decode({"$set": encoded})
+
+
+def _check_hashes(elements: list[Any]) -> None:
+    """Refuse elements of which so many share a hash that a set of them takes quadratic time to build."""
+    if len(elements) > _MAX_ALIKE:
+        hashes = sorted(map(hash, elements))  # a set of them would be as slow
+        if any(map(operator.eq, hashes, hashes[_MAX_ALIKE:])):
+            raise NotDataError(f"more than {_MAX_ALIKE} elements of a set or keys of a dict share a hash")
+
+
+def _decode(encoded: Any, depth: int) -> Any:
+    """Decode what lies inside ``depth`` containers."""
     kind = type(encoded)
     if kind is list:
-        return [_decode(item) for item in encoded]
+        return _decode_items(encoded, _inside(depth))
     if kind is not dict:
         return encoded
     for key in encoded:
         if key.startswith("$"):
             if len(encoded) == 1 and key in _DECODERS:
-                return _DECODERS[key](encoded[key])
+                return _DECODERS[key](encoded[key], depth)
             raise NotDataError(f"unknown tag {key[:50]!r}")
-    return {key: _decode(item) for key, item in encoded.items()}
+    inside = _inside(depth)
+    return {key: _decode(item, inside) for key, item in encoded.items()}
 
 
-def _decode_items(encoded: Any) -> list[Any]:
+def _inside(depth: int) -> int:
+    """Give the depth inside one more container."""
+    if depth >= MAX_DEPTH:
+        raise NotDataError(_TOO_DEEP)
+    return depth + 1
+
+
+def _decode_items(encoded: Any, depth: int) -> list[Any]:
     if type(encoded) is not list:
         raise NotDataError(f"expected a list, got {type(encoded).__name__}")
-    return [_decode(item) for item in encoded]
+    return [_decode(item, depth) for item in encoded]
 
 
-def _decode_dict(encoded: Any) -> dict[Any, Any]:
-    return {_decode(key): _decode(value) for key, value in encoded}
+def _decode_elements(encoded: Any, depth: int) -> list[Any]:
+    elements = _decode_items(encoded, _inside(depth))
+    _check_hashes(elements)
+    return elements
 
 
-def _decode_complex(encoded: Any) -> complex:
-    real, imaginary = _decode_items(encoded)
+def _decode_dict(encoded: Any, depth: int) -> dict[Any, Any]:
+    inside = _inside(depth)
+    pairs = [(_decode(key, inside), _decode(value, inside)) for key, value in encoded]
+    _check_hashes([key for key, _ in pairs])
+    return dict(pairs)
+
+
+def _decode_complex(encoded: Any, depth: int) -> complex:
+    real, imaginary = _decode_items(encoded, depth)
+    if complex in (type(real), type(imaginary)):
+        raise NotDataError("the parts of a complex number are real")
     return complex(real, imaginary)
 
 
-def _decode_array(encoded: Any) -> Any:
+def _decode_array(encoded: Any, depth: int) -> Any:
     import numpy as np  # noqa: PLC0415 - most values hold no array, and numpy takes long to import
 
-    if encoded["dtype"] not in _DTYPES:
-        raise NotDataError(f"unknown dtype {str(encoded['dtype'])[:50]!r}")
-    return np.array(_decode_items(encoded["data"]), dtype=encoded["dtype"]).reshape(encoded["shape"])
+    dtype, shape = encoded["dtype"], encoded["shape"]
+    if dtype not in _DTYPES:
+        raise NotDataError(f"unknown dtype {str(dtype)[:50]!r}")
+    if type(shape) is not list or not all(type(length) is int and length >= 0 for length in shape):
+        raise NotDataError("the shape of an array is a list of lengths")
+    array = np.array(_decode_items(encoded["data"], depth), dtype=dtype).reshape(shape)
+    _check_shape(array.shape)
+    return array
 
 
 def _decode_float(encoded: Any) -> float:
@@ -265,15 +324,15 @@ def _decode_float(encoded: Any) -> float:
     return float(encoded)
 
 
-_DECODERS: dict[str, Callable[[Any], Any]] = {
-    "$tuple": lambda encoded: tuple(_decode_items(encoded)),
-    "$set": lambda encoded: set(_decode_items(encoded)),
-    "$frozenset": lambda encoded: frozenset(_decode_items(encoded)),
+_DECODERS: dict[str, Callable[[Any, int], Any]] = {
+    "$tuple": lambda encoded, depth: tuple(_decode_items(encoded, _inside(depth))),
+    "$set": lambda encoded, depth: set(_decode_elements(encoded, depth)),
+    "$frozenset": lambda encoded, depth: frozenset(_decode_elements(encoded, depth)),
     "$dict": _decode_dict,
-    "$int": lambda encoded: int(encoded, 16),
-    "$float": _decode_float,
+    "$int": lambda encoded, _: int(encoded, 16),
+    "$float": lambda encoded, _: _decode_float(encoded),
     "$complex": _decode_complex,
-    "$str": lambda encoded: bytes.fromhex(encoded).decode("utf-8", "surrogatepass"),
-    "$bytes": bytes.fromhex,
+    "$str": lambda encoded, _: bytes.fromhex(encoded).decode("utf-8", "surrogatepass"),
+    "$bytes": lambda encoded, _: bytes.fromhex(encoded),
     "$ndarray": _decode_array,
 }

@@ -1,7 +1,9 @@
 """The protocol between host, server and child: frames on a pipe.
 
 A frame is a kind (one byte), the length of its payload (four bytes, big-endian) and the payload, which is
-UTF-8 encoded JSON or nothing. In order of travel::
+UTF-8 encoded JSON or nothing. A result is three parts, a line break between them: status, error and seconds
+as JSON; the value as JSON, both without line breaks; what was printed, as it is. Each can thus be measured
+before it is read. In order of travel::
 
     HELLO    server → host    once: protocol version, versions of Python and numpy, layers of confinement
     REQUEST  host → server    the number of inputs and the limits; the server forks
@@ -25,6 +27,9 @@ PROTOCOL = 1
 
 MAX_FRAME = 64 * 1024 * 1024
 """Bytes of the longest payload."""
+
+MAX_HEAD = 1 << 16
+"""Bytes of the longest first part of a result."""
 
 HEADER = struct.Struct("!cI")
 

@@ -227,6 +227,8 @@ class TestStatus:
             ("cyclic()", "the value contains itself"),
             ("doubled(50)", "the value is too large"),
             ("np.array(['a'])", "a numpy array of dtype"),
+            ("np.zeros((10**7, 0))", "a numpy array of shape (10000000, 0) is too large"),
+            ("{i * (2**61 - 1) for i in range(300)}", "share a hash"),
         ],
     )
     def test_bad_output(self, sandbox, expression, error):

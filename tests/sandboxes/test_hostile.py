@@ -23,6 +23,8 @@ def tell(kind, payload):
     for d in range(3, 16):
         try: os.write(d, struct.pack('!cI', kind, len(payload)) + payload)
         except OSError: pass
+def forge(value, output=b'', head=b'{"status":"ok","error":null,"seconds":0}'):
+    tell(b'R', head + b'\\n' + value + b'\\n' + output)
 """
 
 TIMED_OUT = {
@@ -147,24 +149,28 @@ KILLED = {
     """,
     "a result that is no JSON": "tell(b'R', b'{')",
     "a result without fields": "tell(b'R', b'{}')",
-    "a result too deep": "tell(b'R', b'[' * 9000)",
-    "a result that is no data": """
-        tell(b'R', b'{"status":"ok","error":null,"stdout":"","seconds":0,"value":{"$set":[[]]}}')
+    "a result without a value": "forge(b'')",
+    "a result that is no data": """forge(b'{"$set":[[]]}')""",
+    "a result too deep to read": "forge(b'[' * 5000 + b']' * 5000)",
+    "a result a little too deep": "forge(b'[' * 101 + b']' * 101)",
+    "a result too long to read": "forge(b'[' + b'[],' * 5000 + b'0]')",
+    "a result with a head too long to read": "forge(b'1', head=b'[' + b'[],' * 23000 + b'0]')",
+    "a result slow to hash": """
+        forge(b'{"$set":[' + b','.join(b'%d' % (i * (2 ** 61 - 1)) for i in range(300)) + b']}')
+    """,
+    "a result of many empty rows": """
+        forge(b'{"$ndarray":{"dtype":"int8","shape":[10000000,0],"data":[]}}')
     """,
     "a status that is not its own": """
-        tell(b'R', b'{"status":"timed_out","error":"","stdout":"","seconds":0,"value":1}')
+        forge(b'1', head=b'{"status":"timed_out","error":"","seconds":0}')
     """,
     "time that runs backwards": """
-        tell(b'R', b'{"status":"ok","error":null,"stdout":"","seconds":-1,"value":1}')
+        forge(b'1', head=b'{"status":"ok","error":null,"seconds":-1}')
     """,
     "the server's last word": "tell(b'E', b'{}')",
     "a broken sandbox": "tell(b'B', b'I am broken')",
-    "output beyond the limit": """
-        tell(b'R', b'{"status":"ok","error":null,"stdout":"' + b'x' * 20000 + b'","seconds":0,"value":1}')
-    """,
-    "output that is no text": """
-        tell(b'R', b'{"status":"ok","error":null,"stdout":"\\\\ud800","seconds":0,"value":1}')
-    """,
+    "output beyond the limit": "forge(b'1', output=b'x' * 20000)",
+    "output that is no text": "forge(b'1', output=b'\\xff')",
     "another greeting": "tell(b'H', b'{\"protocol\":99}')",
 }
 
@@ -233,10 +239,21 @@ def test_an_error_cannot_command_a_terminal(sandbox):
     assert len(execution.error) < 1000
 
 
+def test_an_error_of_any_length_is_cut(sandbox):
+    source = "def f(x): raise type('\\U0001f600' * 10 ** 5, (Exception,), {})"
+    [execution] = sandbox.run(Program(source, "f"), [0], PATIENT)
+    assert (execution.status, execution.error) == ("raised", "\U0001f600" * 1000)
+
+
+def test_what_is_printed_may_look_like_a_result(sandbox):
+    printed = '1\n{"status":"ok"}\n\n2\n'
+    [execution] = sandbox.run(Program(f"def f(x): print({printed!r}, end='')", "f"), [0], QUICK)
+    assert (execution.status, execution.value, execution.stdout) == ("ok", None, printed)
+
+
 def test_a_program_that_forges_results_deceives_itself_alone(sandbox):
     """It may lie about its own values, which it could as well return, never about how many there are."""
-    forged = """tell(b'R', b'{"status":"ok","error":null,"stdout":"","seconds":0,"value":99}')"""
-    source = f"{PRELUDE}\ndef f(x):\n    {forged}\n    return x"
+    source = f"{PRELUDE}\ndef f(x):\n    forge(b'99')\n    return x"
     executions = sandbox.run(Program(source, "f"), [1, 2, 3], QUICK)
     assert [execution.value for execution in executions] == [99, 1, 99]
     assert sandbox.run(Program("def f(x): return x", "f"), [1], QUICK)[0].value == 1

@@ -159,6 +159,55 @@ class TestNotData:
         with pytest.raises(NotDataError, match="nested more than 100 deep"):
             encode([value])
 
+    @pytest.mark.parametrize("core", [1, 1j, math.nan, "\ud800", np.array([1j])], ids=repr)
+    @pytest.mark.parametrize(
+        ("wrap", "wrap_encoded"),
+        [
+            (lambda x: [x], lambda x: [x]),
+            (lambda x: (x,), lambda x: {"$tuple": [x]}),
+            (lambda x: {"a": x}, lambda x: {"a": x}),
+            (lambda x: {1: x}, lambda x: {"$dict": [[1, x]]}),
+        ],
+        ids=["list", "tuple", "dict", "dict with other keys"],
+    )
+    def test_both_ways_count_depth_alike(self, core, wrap, wrap_encoded):
+        value = core
+        for _ in range(MAX_DEPTH):
+            value = wrap(value)
+        encoded = encode(value)
+        assert identical(decode(encoded), value)
+        for refused in (lambda: encode(wrap(value)), lambda: decode(wrap_encoded(encoded))):
+            with pytest.raises(NotDataError, match="nested more than 100 deep"):
+                refused()
+
+    @pytest.mark.parametrize("tag", ["$set", "$frozenset", "$dict"])
+    def test_colliding_hashes_are_refused_both_ways(self, tag):
+        def numbers(count: int) -> list[int]:
+            return [i * (2**61 - 1) for i in range(count)]
+
+        def encoded(count: int) -> dict:
+            return {tag: [[i, 0] for i in numbers(count)] if tag == "$dict" else numbers(count)}
+
+        make = {"$set": set, "$frozenset": frozenset, "$dict": lambda keys: dict.fromkeys(keys, 0)}[tag]
+        assert identical(decode(encoded(200)), make(numbers(200)))
+        for refused in (lambda: encode(make(numbers(201))), lambda: decode(encoded(20_000))):
+            with pytest.raises(NotDataError, match="share a hash"):
+                refused()
+
+    def test_large_sets_are_fine(self):
+        lattice = {(x, y) for x in range(-60, 60) for y in range(-60, 60)}  # -1 and -2 have one hash
+        assert identical(decode(encode([lattice, dict.fromkeys(lattice, 0)]))[1], dict.fromkeys(lattice, 0))
+        assert decode(encode(lattice)) == lattice
+
+    @pytest.mark.parametrize("shape", [(100, 0), (0, 10**9), (10, 10, 0), (1, 0, 0)])
+    def test_an_array_without_elements_keeps_its_shape(self, shape):
+        assert decode(encode(np.zeros(shape))).shape == shape
+
+    @pytest.mark.parametrize("shape", [(10**7, 0), (11, 10, 0, 3)])
+    def test_an_array_of_very_many_empty_rows_is_refused(self, shape):
+        with pytest.raises(NotDataError, match=r"a numpy array of shape .* is too large"):
+            encode(np.zeros(shape))
+
     def test_a_cycle_is_noticed(self):
         cycle: dict = {}
         cycle["self"] = [cycle]
@@ -209,6 +258,14 @@ class TestDecoding:
             '{"$ndarray": {"dtype": "int8", "shape": [1], "data": [300]}}',
             '{"$ndarray": {"dtype": "int8", "shape": [1], "data": ["a"]}}',
             '{"$ndarray": {"dtype": "int8", "shape": ["a"], "data": [1]}}',
+            '{"$ndarray": {"dtype": "int8", "shape": [-1], "data": [1]}}',
+            '{"$ndarray": {"dtype": "int8", "shape": [true], "data": [1]}}',
+            '{"$ndarray": {"dtype": "int8", "shape": [1.0], "data": [1]}}',
+            '{"$ndarray": {"dtype": "int8", "shape": 1, "data": [1]}}',
+            '{"$ndarray": {"dtype": "int8", "shape": [10000000, 0], "data": []}}',
+            '{"$ndarray": {"dtype": "int8", "shape": [0, 1%s], "data": []}}' % ("0" * 400),
+            "[" * 101 + "]" * 101,
+            '{"$complex": [' * 300 + "1" + ", 1]}" * 300,
             "1" * 5000,
         ],
     )
