@@ -25,6 +25,9 @@ SEND_SECONDS = 30.0
 """How long a server may leave a request unread."""
 
 
+_LONGEST_WAIT = 3600.0  # poll(2) counts milliseconds in an int
+
+
 class ServerDiedError(Exception):
     """The server ended, fell silent or broke the protocol; the message calls it "it"."""
 
@@ -103,8 +106,10 @@ class ServerProcess:
         try:
             while (complete := wire.take(self._received)) is None:
                 left = deadline - time.monotonic()
-                if left <= 0 or not self._readable.poll(left * 1000):
+                if left <= 0:
                     raise ServerDiedError(f"it has been silent for {seconds:.0f} s")
+                if not self._readable.poll(min(left, _LONGEST_WAIT) * 1000):
+                    continue
                 data = os.read(self._answers.fileno(), 1 << 18)
                 if not data:
                     raise ServerDiedError("it ended")

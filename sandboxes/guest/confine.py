@@ -83,7 +83,9 @@ def apply(layers: Layers, result: int, memory_mb: int) -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     if layers.landlock_ruleset >= 0:
-        _libc.syscall(_LANDLOCK_RESTRICT_SELF, layers.landlock_ruleset, 0)
+        refused = _libc.syscall(_LANDLOCK_RESTRICT_SELF, layers.landlock_ruleset, 0)
+        if refused and not layers.relaxed:
+            raise ConfinementError(f"Landlock: {os.strerror(ctypes.get_errno())}")
     _keep_only(result, layers.null)
     _install_filter(layers)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STDIN, STDOUT = 0, 1
 
+_LONGEST_WAIT = 3600.0  # poll(2) counts milliseconds in an int
 _EXIT_GRACE = 0.2  # seconds between the end of a child's result pipe and its own end
 _COMPANY = 0.002  # seconds for which a result waits, to travel together with the next
 
@@ -172,7 +173,7 @@ class _Fork:
 
     def _readable(self, seconds: float) -> bool:
         """Wait until the child has written something or has ended."""
-        timeout = None if seconds == math.inf else math.ceil(seconds * 1000)
+        timeout = None if seconds == math.inf else math.ceil(min(seconds, _LONGEST_WAIT) * 1000)
         for descriptor, _ in (events := self._poll.poll(timeout)):
             if descriptor == STDIN:
                 raise _EndError

@@ -269,3 +269,15 @@ class TestHosts:
         done = host(code, python=python, cwd=open_copy, user=65534, group=65534, extra_groups=[], env={})
         assert done.stderr == ""
         assert done.stdout.startswith("65534 2\nPermissionError")
+
+
+def test_a_budget_of_weeks_is_possible():
+    with EmbeddedSandbox(servers=1) as sandbox:
+        [execution] = sandbox.run(Program("def f(x): return x", "f"), [1], Limits(seconds=1e7))
+    assert execution.value == 1
+
+
+@pytest.mark.parametrize("limit", ["memory_mb", "output_bytes", "processes"])
+def test_limits_that_count_are_whole_numbers(limit):
+    with pytest.raises(ValueError, match=rf"Limits\.{limit} must be a whole number"):
+        Limits(**{limit: 100.5})
