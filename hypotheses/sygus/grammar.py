@@ -7,6 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
+
+from hypotheses.sygus.sexpr import shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +71,40 @@ class Grammar:
 
 def to_sexpr(term: Term) -> str:
     """Print a term as SyGuS-IF 2.1 (SMT-LIB) writes it. A string's quotes are doubled."""
+    return "".join(_pieces(term))
+
+
+def brief(term: Term) -> str:
+    """Print a term for a message, shortened."""
+    return shorten(_pieces(term))
+
+
+def _pieces(term: Term) -> Iterator[str]:
     match term:
         case Literal(value=bool() as truth):
-            return "true" if truth else "false"
+            yield "true" if truth else "false"
         case Literal(value=int() as number, sort=sort):
             if sort.startswith("(_ BitVec"):
                 width = int(sort.split()[-1].rstrip(")"))
-                return f"#x{number:0{width // 4}x}" if width % 4 == 0 else f"#b{number:0{width}b}"
-            return str(number) if number >= 0 else f"(- {-number})"
+                yield f"#x{number:0{width // 4}x}" if width % 4 == 0 else f"#b{number:0{width}b}"
+            else:
+                yield str(number) if number >= 0 else f"(- {-number})"
         case Literal(value=str() as text):
-            return '"' + "".join(_string_character(c) for c in text) + '"'
+            yield '"'
+            yield from map(_string_character, text)
+            yield '"'
         case Symbol(name=name):
-            return name
+            yield name
         case AnyConstant(sort=sort):
-            return f"(Constant {sort})"
+            yield f"(Constant {sort})"
         case Apply(operator=operator, arguments=arguments):
-            return "(" + " ".join([operator, *map(to_sexpr, arguments)]) + ")"
-    raise TypeError(f"not a term: {term!r}")
+            yield f"({operator}"
+            for argument in arguments:
+                yield " "
+                yield from _pieces(argument)
+            yield ")"
+        case _:
+            raise TypeError(f"not a term: {term!r}")
 
 
 def _string_character(character: str) -> str:

@@ -4,20 +4,22 @@ The search has its own, faster operators; this evaluator shares no code with the
 
 Source: SMT-LIB 2.6, theories Core, Ints, UnicodeStrings and FixedSizeBitVectors, with the logic QF_BV's
 abbreviations. Every function is total. The standard leaves integer division by zero open; here
-``(div x 0)`` is 0 and ``(mod x 0)`` is x, as in the solver cvc5.
+``(div x 0)`` is 0 and ``(mod x 0)`` is x, as in the solver cvc5. Values are bounded in size, since a short
+term can have one that fills the memory.
 """
 
 from __future__ import annotations
 
 import operator as python
 from functools import reduce
-from itertools import combinations, pairwise
+from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING
 
 from hypotheses.sygus.bit_vectors import apply_bit_vector
-from hypotheses.sygus.grammar import AnyConstant, Apply, Grammar, Literal, Symbol, Term, to_sexpr
+from hypotheses.sygus.grammar import AnyConstant, Apply, Grammar, Literal, Symbol, Term, brief
 from hypotheses.sygus.sexpr import LARGEST_CODE_POINT
-from hypotheses.sygus.sorts import sort_of
+from hypotheses.sygus.sorts import bit_vector_sort
 from hypotheses.sygus.terms import bit_vector_width
 
 if TYPE_CHECKING:
@@ -26,31 +28,45 @@ if TYPE_CHECKING:
 Value = bool | int | str
 """A value of sort ``Bool``, ``Int`` or ``(_ BitVec w)`` (unsigned), or ``String``."""
 
+LONGEST_STRING = 100_000
+"""The most characters of a string that an operator builds."""
+
+LARGEST_PRODUCT = 16_384
+"""The most bits of a product, about as many as Python converts to decimal digits."""
+
 
 def evaluate(term: Term, environment: Mapping[str, Value], sorts: Mapping[str, str] | None = None) -> Value:
     """Evaluate a well-sorted term (see ``sort_of``) where its variables have the values of ``environment``.
 
     ``sorts`` are the variables' sorts, needed only for bit-vectors, whose values do not tell their width.
-    Raises ``ValueError`` for a variable without a value, an unsupported operator, and integers of more
-    decimal digits than Python converts (``sys.get_int_max_str_digits``).
+    Raises ``ValueError`` for a variable without a value, an unsupported operator, a string or product beyond
+    ``LONGEST_STRING`` or ``LARGEST_PRODUCT``, and integers of more decimal digits than Python converts
+    (``sys.get_int_max_str_digits``).
     """
+    return _evaluate(term, environment, sorts or {})[0]
+
+
+def _evaluate(
+    term: Term, environment: Mapping[str, Value], sorts: Mapping[str, str]
+) -> tuple[Value, int | None]:
+    """The value of a term and, where it is a bit-vector, its width."""
     match term:
-        case Literal(value=value):
-            return value
+        case Literal(value=value, sort=sort):
+            return value, bit_vector_width(sort)
         case Symbol(name=name):
             if name not in environment:
                 raise ValueError(f"{name} has no value")
-            return environment[name]
+            return environment[name], bit_vector_width(sorts.get(name, ""))
         case Apply(operator=name, arguments=arguments):
-            values = [evaluate(argument, environment, sorts) for argument in arguments]
+            found = [_evaluate(argument, environment, sorts) for argument in arguments]
+            values = [value for value, _ in found]
             if name in _FUNCTIONS:
-                return _FUNCTIONS[name](*values)
-            widths = [
-                width for a in arguments if (width := bit_vector_width(sort_of(a, sorts or {}))) is not None
-            ]
-            if len(widths) != len(values):
-                raise ValueError(f"operator {name} is not supported for {to_sexpr(term)}")
-            return apply_bit_vector(name, [int(value) for value in values], widths)
+                return _FUNCTIONS[name](*values), found[-1][1] if name == "ite" else None
+            widths = [width for _, width in found if width is not None]
+            result = bit_vector_sort(name, widths) if len(widths) == len(values) else None
+            if result is None:
+                raise ValueError(f"operator {name} is not supported for {brief(term)}")
+            return apply_bit_vector(name, [int(value) for value in values], widths), bit_vector_width(result)
         case AnyConstant():
             raise ValueError("(Constant sort) stands for many constants and has no value")
     raise TypeError(f"not a term: {term!r}")
@@ -117,7 +133,7 @@ def _chainable(relation: Callable[..., bool]) -> Callable[..., bool]:
 
 
 def _distinct(*values: Value) -> bool:
-    return all(left != right for left, right in combinations(values, 2))
+    return len(set(values)) == len(values)
 
 
 def _implies(*values: bool) -> bool:
@@ -126,6 +142,12 @@ def _implies(*values: bool) -> bool:
 
 def _subtract(first: int, *others: int) -> int:
     return first - sum(others) if others else -first
+
+
+def _multiply(*factors: int) -> int:
+    if sum(factor.bit_length() for factor in factors) > LARGEST_PRODUCT:
+        raise ValueError(f"a product may have more than {LARGEST_PRODUCT} bits")
+    return prod(factors)
 
 
 def _div(dividend: int, divisor: int) -> int:
@@ -153,8 +175,27 @@ def _index_of(text: str, part: str, start: int) -> int:
     return text.find(part, start) if 0 <= start <= len(text) else -1
 
 
+def _concatenate(*parts: str) -> str:
+    _check_length(sum(map(len, parts)))
+    return "".join(parts)
+
+
+def _replace(text: str, part: str, by: str) -> str:
+    _check_length(len(text) + len(by))
+    return text.replace(part, by, 1)
+
+
 def _replace_all(text: str, part: str, by: str) -> str:
-    return text.replace(part, by) if part else text
+    if not part:
+        return text
+    _check_length(len(text) + text.count(part) * (len(by) - len(part)))
+    return text.replace(part, by)
+
+
+def _check_length(length: int) -> None:
+    """Refuse to build a long string, before it is built."""
+    if length > LONGEST_STRING:
+        raise ValueError(f"a string of up to {length} characters; at most {LONGEST_STRING} are supported")
 
 
 def _from_int(number: int) -> str:
@@ -184,7 +225,7 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "=>": _implies,
     "+": lambda *values: sum(values),
     "-": _subtract,
-    "*": _left_associative(python.mul),
+    "*": _multiply,
     "div": _left_associative(_div),
     "mod": _mod,
     "abs": abs,
@@ -192,7 +233,7 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "<=": _chainable(python.le),
     ">": _chainable(python.gt),
     ">=": _chainable(python.ge),
-    "str.++": lambda *values: "".join(values),
+    "str.++": _concatenate,
     "str.len": len,
     "str.at": _at,
     "str.substr": _substr,
@@ -200,7 +241,7 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "str.suffixof": lambda part, text: text.endswith(part),
     "str.contains": lambda text, part: part in text,
     "str.indexof": _index_of,
-    "str.replace": lambda text, part, by: text.replace(part, by, 1),
+    "str.replace": _replace,
     "str.replace_all": _replace_all,
     "str.from_int": _from_int,
     "str.to_int": _to_int,

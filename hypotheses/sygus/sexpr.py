@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from typing import Literal as OneOf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 AtomKind = OneOf["symbol", "keyword", "numeral", "decimal", "hexadecimal", "binary", "string"]
 
@@ -22,6 +22,9 @@ LARGEST_CODE_POINT = 0x2FFFF
 
 LONGEST_WORD = 4_000
 """How many characters a symbol or number may have: Python converts integers of about as many digits."""
+
+LONGEST_QUOTE = 80
+"""How many characters of an expression a message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def read_sexprs(text: str) -> Iterator[Sexpr]:
             case "string":
                 sexpr = Atom("string", _string_value(token[0], line), line)
             case "quoted":
-                sexpr = Atom("symbol", _simplest_symbol(token[0]), line)
+                sexpr = Atom("symbol", _simplest_symbol(token[0], line), line)
             case "word":
                 sexpr = Atom(_word_kind(token[0], line), token[0], line)
         if sexpr is not None and open_lists:
@@ -127,23 +130,49 @@ def read_sexpr(text: str) -> Sexpr:
 
 
 def flat(sexpr: Sexpr) -> str:
-    """Print an s-expression on one line, for messages. Strings keep their value, not their escapes."""
+    """Print an s-expression for a message, shortened. Strings keep their value, not their escapes."""
+    return shorten(_pieces(sexpr))
+
+
+def shorten(pieces: Iterable[str]) -> str:
+    """Join pieces of text for a message, no more of them than its ``LONGEST_QUOTE`` characters hold."""
+    text = ""
+    for piece in pieces:
+        text += piece[: LONGEST_QUOTE + 1]
+        if len(text) > LONGEST_QUOTE:
+            return text[: LONGEST_QUOTE - 1] + "…"
+    return text
+
+
+def _pieces(sexpr: Sexpr) -> Iterator[str]:
     if isinstance(sexpr, SList):
-        return "(" + " ".join(map(flat, sexpr.items)) + ")"
-    return f'"{sexpr.text}"' if sexpr.kind == "string" else sexpr.text
+        yield "("
+        for index, item in enumerate(sexpr.items):
+            yield " " if index else ""
+            yield from _pieces(item)
+        yield ")"
+    elif sexpr.kind == "string":
+        yield from ('"', sexpr.text, '"')
+    else:
+        yield sexpr.text
+
+
+def _check_length(word: str, line: int) -> None:
+    if len(word) > LONGEST_WORD:
+        raise SexprError(line, f"a word of {len(word)} characters; at most {LONGEST_WORD} are read")
 
 
 def _word_kind(word: str, line: int) -> AtomKind:
-    if len(word) > LONGEST_WORD:
-        raise SexprError(line, f"a word of {len(word)} characters; at most {LONGEST_WORD} are read")
+    _check_length(word, line)
     for kind, pattern in _WORDS:
         if pattern.fullmatch(word):
             return kind
-    raise SexprError(line, f"{word!r} is neither a symbol nor a constant of SMT-LIB")
+    raise SexprError(line, f"{shorten([repr(word)])} is neither a symbol nor a constant of SMT-LIB")
 
 
-def _simplest_symbol(quoted: str) -> str:
+def _simplest_symbol(quoted: str, line: int) -> str:
     """``|x|`` and ``x`` are the same symbol; the bars stay only where the symbol needs them."""
+    _check_length(quoted, line)
     inner = quoted[1:-1]
     kinds = [kind for kind, pattern in _WORDS if pattern.fullmatch(inner)]
     return inner if kinds == ["symbol"] else quoted

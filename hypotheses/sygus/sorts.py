@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypotheses.sygus.grammar import AnyConstant, Apply, Literal, Symbol, Term, to_sexpr
-from hypotheses.sygus.terms import bit_vector_width
+from hypotheses.sygus.grammar import AnyConstant, Apply, Literal, Symbol, Term, brief
+from hypotheses.sygus.sexpr import shorten
+from hypotheses.sygus.terms import WIDEST_BIT_VECTOR, bit_vector_width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,9 +83,8 @@ def sort_of(term: Term, sorts: Mapping[str, str]) -> str:
             found = [sort_of(argument, sorts) for argument in arguments]
             result = _result_sort(operator, found)
             if result is None:
-                raise ValueError(
-                    f"{to_sexpr(term)} does not fit together: {operator} is given {', '.join(found)}"
-                )
+                given = shorten(sort if index == 0 else f", {sort}" for index, sort in enumerate(found))
+                raise ValueError(f"{brief(term)} does not fit together: {operator} is given {given}")
             return result
     raise TypeError(f"not a term: {term!r}")
 
@@ -108,6 +108,22 @@ def result_sort(task: Task) -> str:
     return task.grammar.nonterminals[0].sort if task.grammar else _PLAIN_SORTS[task.signature.returns]
 
 
+def bit_vector_sort(operator: str, widths: Sequence[int]) -> str | None:
+    """Give the sort of a bit-vector operator's result, ``None`` where the arguments' widths do not fit.
+
+    Raises ``ValueError`` for an unsupported operator, and for a result wider than ``WIDEST_BIT_VECTOR``.
+    """
+    name, *indices = operator[3:-1].split() if operator.startswith("(_ ") else [operator]
+    if name not in _BIT_VECTOR_OPERATORS:
+        raise ValueError(f"operator {operator} is not supported")
+    width = _result_width(name, [int(index) for index in indices], widths)
+    if width is None:
+        return None
+    if width > WIDEST_BIT_VECTOR:
+        raise ValueError(f"{shorten([operator])} gives more than {WIDEST_BIT_VECTOR} bits")
+    return "Bool" if operator in _COMPARING else f"(_ BitVec {width})"
+
+
 def _result_sort(operator: str, found: Sequence[str]) -> str | None:
     """The sort of the result, ``None`` where the arguments do not fit."""
     one_sort = found[0] if len(set(found)) == 1 else None
@@ -122,16 +138,8 @@ def _result_sort(operator: str, found: Sequence[str]) -> str | None:
         else:
             fits = list(found) == wanted.split()
         return result if fits else None
-    name, *indices = operator[3:-1].split() if operator.startswith("(_ ") else [operator]
-    if name not in _BIT_VECTOR_OPERATORS:
-        raise ValueError(f"operator {operator} is not supported")
     widths = [width for sort in found if (width := bit_vector_width(sort)) is not None]
-    width = (
-        _result_width(name, [int(index) for index in indices], widths) if len(widths) == len(found) else None
-    )
-    if width is None:
-        return None
-    return "Bool" if operator in _COMPARING else f"(_ BitVec {width})"
+    return bit_vector_sort(operator, widths if len(widths) == len(found) else [])
 
 
 def _result_width(name: str, indices: Sequence[int], widths: Sequence[int]) -> int | None:

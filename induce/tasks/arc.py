@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from hypotheses.task import Example
-from induce.tasks.building import build_task, check_grid, shorten
+from induce.tasks.building import build_task, check_grid
 from induce.tasks.jsontext import parse_json, read_bytes, top_level_keys
 from induce.tasks.labelled import LabelledTask, ReadOptions
+from induce.tasks.messages import place, shorten
 from sandboxes import TaskFormatError
 
 COLOURS = 10
@@ -33,7 +34,7 @@ class ArcReader:
         """Yield the file's one task."""
         record = parse_json(read_bytes(path), path)
         try:
-            yield arc_task(path.stem, record, str(path))
+            yield arc_task(path.stem, record, place(path))
         except TaskFormatError as error:
             yield error
 

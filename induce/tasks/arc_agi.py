@@ -15,6 +15,7 @@ from typing import Any
 
 from induce.tasks.arc import arc_task
 from induce.tasks.labelled import LabelledTask
+from induce.tasks.messages import visible
 from sandboxes import TaskFormatError
 
 _VERSIONS = {"arc1": "kaggle2024", "arc2": "latest"}
@@ -29,7 +30,8 @@ class ArcAgi:
         match = _SPEC.fullmatch(spec)
         if match is None or not match[2]:
             raise TaskFormatError(
-                f"{spec}: expected arc1 or arc2, a colon, and 'training', 'evaluation' or a task's id"
+                f"{visible(spec)}: expected arc1 or arc2, a colon, "
+                "and 'training', 'evaluation' or a task's id"
             )
         self.source = spec
         self._version, self._part = match[1], match[2]
@@ -62,7 +64,7 @@ class ArcAgi:
             chosen = [task for task in (*training, *evaluation) if task.id == self._part]
             if not chosen:
                 raise TaskFormatError(
-                    f"{self.source}: there is no such task; "
+                    f"{visible(self.source)}: there is no such task; "
                     f"`induce tasks list {self._version}:training` shows the ids"
                 )
         for task in chosen:

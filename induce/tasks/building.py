@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -10,7 +11,9 @@ from typing import Any
 
 from hypotheses.task import Example, Signature, Task, infer_signature, infer_type
 from induce.tasks.labelled import LabelledTask
+from induce.tasks.messages import shorten
 from sandboxes import CallStyle, TaskFormatError
+from sandboxes.values import NotDataError, encode
 
 
 def build_task(
@@ -33,15 +36,19 @@ def build_task(
     ``signature`` is inferred from the examples where it is absent, with ``name`` for the function and
     ``names`` for its parameters.
 
-    Raises ``TaskFormatError``, starting with ``where``, for a task without examples, and for an input or a
-    signature that does not fit.
+    Raises ``TaskFormatError``, starting with ``where``, for a task without examples, for a value that is not
+    data (see ``sandboxes.values``), and for an input or a signature that does not fit.
     """
     if not examples:
         raise TaskFormatError(
-            f"{where}: task {id!r} has no examples; give it at least one input with its output"
+            f"{where}: task {shorten(id)} has no examples; give it at least one input with its output"
         )
     inputs = [(f"example {i}", example.input) for i, example in enumerate(examples, start=1)]
     inputs += [(f"query {i}", query) for i, query in enumerate(queries, start=1)]
+    outputs = [(f"example {i}", example.output) for i, example in enumerate(examples, start=1)]
+    outputs += [(f"query {index + 1}", answer) for index, answer in answers.items()]
+    _check_data(where, "input", inputs)
+    _check_data(where, "output", outputs)
     if call == "keyword":
         _check_keywords(where, inputs)
     elif call == "positional":
@@ -70,6 +77,13 @@ def read_pairs(pairs: Any, where: str) -> list[Example]:
         if not isinstance(pair, dict) or not {"input", "output"} <= pair.keys():
             raise TaskFormatError(f'{where} pair {number}: expected an object with "input" and "output"')
     return [Example(pair["input"], pair["output"]) for pair in pairs]
+
+
+def read_id(value: Any, where: str) -> str:
+    """Read a task's id, a string or an integer. Raises ``TaskFormatError``, starting with ``where``."""
+    if not isinstance(value, str | int):
+        raise TaskFormatError(f"{where}: expected an id, a string or an integer, not {shorten(value)}")
+    return str(value)
 
 
 def choose_shots(pairs: list[Example], shots: int | None, default: int, where: str) -> list[Example]:
@@ -118,17 +132,16 @@ def is_grid(value: Any) -> bool:
     )
 
 
-def shorten(value: Any, length: int = 40) -> str:
-    """Show a value in an error message, on one line and cut to ``length`` characters."""
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of more digits than Python prints
-        text = "a huge integer"
-    return text if len(text) <= length else text[: length - 1] + "…"
+def _check_data(where: str, side: str, values: Iterable[tuple[str, Any]]) -> None:
+    for label, value in values:
+        try:
+            encode(value)
+        except NotDataError as error:
+            raise TaskFormatError(f"{where}: {label}, {side}: {error}") from None
 
 
 def _check_keywords(where: str, inputs: Iterable[tuple[str, Any]]) -> None:
-    expected: list[str] | None = None
+    expected: list[Any] | None = None
     for label, value in inputs:
         if not isinstance(value, dict):
             raise TaskFormatError(
@@ -138,13 +151,14 @@ def _check_keywords(where: str, inputs: Iterable[tuple[str, Any]]) -> None:
         if expected is None:
             expected = list(value)
             for key in expected:
-                if not key.isidentifier() or iskeyword(key):
+                if not isinstance(key, str) or not key.isidentifier() or iskeyword(key):
                     raise TaskFormatError(
-                        f"{where}: {label}, input: {key!r} cannot name a parameter in Python"
+                        f"{where}: {label}, input: {shorten(key)} cannot name a parameter in Python"
                     )
         if set(value) != set(expected):
             raise TaskFormatError(
-                f"{where}: {label}, input: has the keys {sorted(value)}, not {sorted(expected)} as example 1"
+                f"{where}: {label}, input: has the keys {shorten(list(value))}, "
+                f"not {shorten(expected)} as example 1"
             )
 
 
@@ -167,7 +181,8 @@ def _check_signature(where: str, signature: Signature, first_input: Any) -> None
     if signature.call == "keyword":
         if set(names) != set(first_input):
             raise TaskFormatError(
-                f"{where}: signature: has the parameters {sorted(names)}, the inputs {sorted(first_input)}"
+                f"{where}: signature: has the parameters {shorten(names)}, "
+                f"the inputs {shorten(list(first_input))}"
             )
     else:
         count = len(first_input) if signature.call == "positional" else 1
@@ -175,6 +190,9 @@ def _check_signature(where: str, signature: Signature, first_input: Any) -> None
             raise TaskFormatError(
                 f"{where}: signature: takes {len(names)} arguments, but the inputs give {count}"
             )
+    count_of = Counter(names)
     for name in (signature.name, *names):
-        if not name.isidentifier() or iskeyword(name) or names.count(name) > 1:
-            raise TaskFormatError(f"{where}: signature: {name!r} is no name in Python, or is there twice")
+        if not name.isidentifier() or iskeyword(name) or count_of[name] > 1:
+            raise TaskFormatError(
+                f"{where}: signature: {shorten(name)} is no name in Python, or is there twice"
+            )

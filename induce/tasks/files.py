@@ -13,6 +13,7 @@ from pathlib import Path
 from induce.tasks.arc import ArcReader
 from induce.tasks.jsontext import parse_json, read_bytes, unreadable
 from induce.tasks.labelled import LabelledTask, Reader, ReadOptions
+from induce.tasks.messages import place
 from induce.tasks.mir import MirShotsReader
 from induce.tasks.mir_parquet import MirParquetReader
 from induce.tasks.own import OwnReader
@@ -69,7 +70,7 @@ class TaskFiles:
         try:
             path.stat()
         except FileNotFoundError:
-            raise TaskFormatError(f"{path}: there is no such file or folder") from None
+            raise TaskFormatError(f"{place(path)}: there is no such file or folder") from None
         except OSError as error:
             raise unreadable(path, error) from None
         self._is_folder = path.is_dir()
@@ -100,14 +101,18 @@ class TaskFiles:
                 empty = False
                 yield error
         if empty:
-            yield TaskFormatError(f"{self._path}: this folder holds no file in the format {self._format!r}")
+            yield TaskFormatError(
+                f"{place(self._path)}: this folder holds no file in the format {self._format!r}"
+            )
 
     def digests(self) -> Iterator[tuple[str, bytes]]:
         """Yield each file's path relative to the folder (a single file's name), and its SHA-256."""
         for file in self._files() if self._is_folder else [self._path]:
             name = file.relative_to(self._path).as_posix() if self._is_folder else file.name
             if not file.is_file():
-                raise TaskFormatError(f"{file}: is a stream, which can be read only once; save it to a file")
+                raise TaskFormatError(
+                    f"{place(file)}: is a stream, which can be read only once; save it to a file"
+                )
             try:
                 with file.open("rb") as content:
                     yield name, hashlib.file_digest(content, "sha256").digest()
@@ -124,7 +129,7 @@ class TaskFiles:
             empty = False
             yield item
         if empty:
-            yield TaskFormatError(f"{file}: holds no task")
+            yield TaskFormatError(f"{place(file)}: holds no task")
 
     def _reader(self, file: Path) -> Reader:
         if self._format is not None and not self._is_folder:
@@ -147,7 +152,8 @@ class TaskFiles:
             found += (Path(folder, name) for name in names if _may_hold_tasks(name))
         if not found:
             raise TaskFormatError(
-                f"{self._path}: this folder holds no task file; their names end in {', '.join(_SUFFIXES)}"
+                f"{place(self._path)}: this folder holds no task file; "
+                f"their names end in {', '.join(_SUFFIXES)}"
             )
         return sorted(found, key=lambda file: [_natural(part) for part in file.relative_to(self._path).parts])
 
@@ -155,31 +161,35 @@ class TaskFiles:
 def _detect(path: Path) -> Reader:
     """Find the reader for a file. Raises ``TaskFormatError`` where no reader claims it."""
     if not path.is_file():
-        raise TaskFormatError(f"{path}: is a stream, whose format cannot be seen beforehand; name its format")
+        raise TaskFormatError(
+            f"{place(path)}: is a stream, whose format cannot be seen beforehand; name its format"
+        )
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
         raise unreadable(path, error) from None
     if not head.strip():
-        raise TaskFormatError(f"{path}: is empty; expected tasks")
+        raise TaskFormatError(f"{place(path)}: is empty; expected tasks")
     for reader in READERS:
         if reader.claims(path, head):
             return reader
     if path.suffix.lower() == ".json":
         parse_json(read_bytes(path), path)  # says where, if it is not even JSON
-    raise TaskFormatError(f"{path}: is in no known format; the known ones are {', '.join(FORMATS)}")
+    raise TaskFormatError(f"{place(path)}: is in no known format; the known ones are {', '.join(FORMATS)}")
 
 
 def _check_options(reader: Reader, options: ReadOptions, path: Path) -> None:
     """Refuse an option that the format would pass over in silence."""
     if options.shots is not None and reader.format not in _WITH_SHOTS:
         raise TaskFormatError(
-            f"{path}: shots can be chosen for {', '.join(_WITH_SHOTS)}; "
+            f"{place(path)}: shots can be chosen for {', '.join(_WITH_SHOTS)}; "
             f"the format {reader.format} shows all its examples"
         )
     if options.output_column is not None and reader.format != SpreadsheetReader.format:
-        raise TaskFormatError(f"{path}: the format {reader.format} has no columns, so none can be the output")
+        raise TaskFormatError(
+            f"{place(path)}: the format {reader.format} has no columns, so none can be the output"
+        )
 
 
 def _may_hold_tasks(name: str) -> bool:

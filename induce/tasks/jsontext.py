@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from induce.tasks.messages import place, shorten
 from sandboxes import TaskFormatError
+
+LARGEST_FILE = 256 * 2**20
+"""How many bytes a file that is read as a whole may have."""
+
+LONGEST_LINE = 64 * 2**20
+"""How many bytes a line may have, of a file that is read line by line."""
+
+_COLON = re.compile(r"\s*:")
 
 
 class _RefusedError(ValueError):
@@ -43,33 +53,41 @@ def parse_json(text: bytes, path: Path, line: int | None = None) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise _RefusedError(f"the key {twice!r} appears twice in one object")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _RefusedError(f"the key {shorten(key)} appears twice in one object")
+            seen.add(key)
     return found
 
 
-def place(path: Path, line: int | None = None) -> str:
-    """Name a place in a file, as compilers do: ``path:line``."""
-    return str(path) if line is None else f"{path}:{line}"
-
-
 def read_bytes(path: Path) -> bytes:
-    """Read a whole file. Raises ``TaskFormatError`` where that is not possible."""
+    """Read a whole file. Raises ``TaskFormatError`` where that is not possible, or it is too large."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
     except OSError as error:
         raise unreadable(path, error) from None
+    if len(content) > LARGEST_FILE:
+        raise TaskFormatError(
+            f"{place(path)}: has more than {LARGEST_FILE // 2**20} MiB; split it into several files"
+        )
+    return content
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a file that are not blank, numbered from 1, one at a time.
 
-    Raises ``TaskFormatError`` where the file cannot be read.
+    Raises ``TaskFormatError`` where the file cannot be read, or a line is too long.
     """
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), start=1):
+                if len(line) > LONGEST_LINE:
+                    raise TaskFormatError(
+                        f"{place(path, number)}: has more than {LONGEST_LINE // 2**20} MiB; "
+                        "each line holds one whole task"
+                    )
                 if line.strip():
                     yield number, line
     except OSError as error:
@@ -78,7 +96,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def unreadable(path: Path, error: OSError) -> TaskFormatError:
     """Put the system's refusal into one line."""
-    return TaskFormatError(f"{path}: cannot be read: {error.strerror or error}")
+    return TaskFormatError(f"{place(path)}: cannot be read: {error.strerror or error}")
 
 
 def top_level_keys(head: bytes) -> frozenset[str]:
@@ -96,7 +114,7 @@ def top_level_keys(head: bytes) -> frozenset[str]:
         character = text[position]
         if character == '"':
             end = _end_of_string(text, position)
-            if depth == 1 and text[end:].lstrip()[:1] == ":":
+            if depth == 1 and _COLON.match(text, end):
                 keys.add(text[position + 1 : end - 1])
             position = end
             continue

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from induce.tasks.building import build_task, choose_shots, read_pairs
-from induce.tasks.jsontext import parse_json, place, read_lines, top_level_keys
+from induce.tasks.building import build_task, choose_shots, read_id, read_pairs
+from induce.tasks.jsontext import parse_json, read_lines, top_level_keys
 from induce.tasks.labelled import LabelledTask, ReadOptions
+from induce.tasks.messages import place
 from sandboxes import TaskFormatError
 
 DEFAULT_SHOTS = 16
@@ -47,7 +48,7 @@ def _task(record: Any, where: str, shots: int | None) -> LabelledTask:
     test = read_pairs(record["test"], f"{where}: test")
     return build_task(
         where,
-        id=str(record["id"]),
+        id=read_id(record["id"], where),
         examples=choose_shots(train, shots, DEFAULT_SHOTS, where),
         queries=[pair.input for pair in test],
         answers={index: pair.output for index, pair in enumerate(test)},

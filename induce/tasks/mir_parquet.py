@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from hypotheses.task import Example
-from induce.tasks.building import build_task, shorten
+from induce.tasks.building import build_task
 from induce.tasks.labelled import LabelledTask, ReadOptions
+from induce.tasks.messages import one_line, place, shorten
 from sandboxes import TaskFormatError
 
 _COLUMNS = ("prompt", "answer", "idx_train", "idx_test", "num_shots")
@@ -47,12 +48,14 @@ class MirParquetReader:
             found.add(row["num_shots"])
             if options.shots in (None, row["num_shots"]):
                 try:
-                    yield _task(row, f"{path}: row {number}")
+                    yield _task(row, f"{place(path)}: row {number}")
                 except TaskFormatError as error:
                     yield error
         if options.shots is not None and options.shots not in found:
             counts = ", ".join(map(str, sorted(found - {None})))
-            yield TaskFormatError(f"{path}: has prompts with {counts} shots, none with {options.shots}")
+            yield TaskFormatError(
+                f"{place(path)}: has prompts with {counts} shots, none with {options.shots}"
+            )
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -61,20 +64,23 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         from pyarrow import parquet  # noqa: PLC0415 - optional
     except ImportError:
         raise TaskFormatError(
-            f"{path}: parquet needs the package pyarrow, which is not installed: pip install induce[parquet]"
+            f"{place(path)}: parquet needs the package pyarrow, which is not installed: "
+            "pip install induce[parquet]"
         ) from None
     try:
         with parquet.ParquetFile(path) as file:
             missing = [name for name in _COLUMNS if name not in file.schema_arrow.names]
             if missing:
                 raise TaskFormatError(
-                    f"{path}: lacks the columns {', '.join(missing)} of MIR-Bench's prompts"
+                    f"{place(path)}: lacks the columns {', '.join(missing)} of MIR-Bench's prompts"
                 )
             rate = [name for name in ("ER_rate",) if name in file.schema_arrow.names]
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[*_COLUMNS, *rate]):
                 yield from batch.to_pylist()
     except (OSError, pa.ArrowException) as error:
-        raise TaskFormatError(f"{path}: not readable as parquet: {str(error).splitlines()[0]}") from None
+        raise TaskFormatError(
+            f"{place(path)}: not readable as parquet: {one_line(str(error).splitlines()[0])}"
+        ) from None
 
 
 def _task(row: dict[str, Any], where: str) -> LabelledTask:

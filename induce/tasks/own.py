@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hypotheses.task import Example, Parameter, Signature, Task
 from induce.tasks.building import build_task
-from induce.tasks.jsontext import parse_json, place, read_lines, top_level_keys
+from induce.tasks.jsontext import parse_json, read_lines, top_level_keys
 from induce.tasks.labelled import LabelledTask, ReadOptions
+from induce.tasks.messages import place, shorten
 from sandboxes import CallStyle, TaskFormatError
-from sandboxes.values import NotDataError, decode, encode
+from sandboxes.values import NotDataError, decode
 
 
 class _Record(BaseModel):
@@ -175,24 +176,28 @@ def _signature(own: OwnTask) -> Signature | None:
 def _value(encoded: Any, where: str) -> Any:
     """Read a value in tagged JSON (see ``sandboxes.values``)."""
     try:
-        value = decode(encoded)
-        encode(value)  # nested no deeper than a sandbox takes it
+        return decode(encoded)
     except NotDataError as error:
         raise TaskFormatError(f"{where}: {error}") from None
-    return value
 
 
 def _describe(error: ValidationError) -> str:
     """Say the first thing that is wrong, in one line, naming the field as ``examples[0].input``."""
     first = error.errors(include_url=False, include_input=False)[0]
-    field = ""
-    for part in first["loc"]:
-        field += f"[{part}]" if isinstance(part, int) else f".{part}" if field else str(part)
     if first["type"] == "extra_forbidden":
-        owner, _, name = field.rpartition(".")
-        place = f" in {owner}" if owner else ""
-        return f"unknown field {name!r}{place}; `induce tasks schema` prints the known ones"
+        *owner, unknown = first["loc"]
+        inside = f" in {_field(owner)}" if owner else ""
+        return f"unknown field {shorten(unknown)}{inside}; `induce tasks schema` prints the known ones"
+    field = _field(first["loc"])
     if first["type"] == "missing":
         return f"the field {field!r} is missing"
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"{field}: {message}" if field else f"expected one task as a JSON object: {message}"
+
+
+def _field(location: Sequence[int | str]) -> str:
+    """Name a known field as ``examples[0].input``."""
+    field = ""
+    for part in location:
+        field += f"[{part}]" if isinstance(part, int) else f".{part}" if field else part
+    return field

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from hypotheses.task import Example
-from induce.tasks.building import build_task, choose_shots, shorten
+from induce.tasks.building import build_task, choose_shots
 from induce.tasks.jsontext import parse_json, read_bytes, top_level_keys
 from induce.tasks.labelled import LabelledTask, ReadOptions
+from induce.tasks.messages import place, shorten
 from sandboxes import TaskFormatError
 
 DEFAULT_SHOTS = 3
@@ -44,15 +45,15 @@ class ProseReader:
 def _task(record: Any, path: Path, shots: int | None) -> LabelledTask:
     rows = record.get("Examples") if isinstance(record, dict) else None
     if not isinstance(rows, list) or not rows:
-        raise TaskFormatError(f'{path}: expected an object with a list of rows under "Examples"')
-    pairs = [_pair(row, f"{path}: row {number}") for number, row in enumerate(rows, start=1)]
+        raise TaskFormatError(f'{place(path)}: expected an object with a list of rows under "Examples"')
+    pairs = [_pair(row, f"{place(path)}: row {number}") for number, row in enumerate(rows, start=1)]
     single = all(len(pair.input) == 1 for pair in pairs)
     if single:
         pairs = [Example(pair.input[0], pair.output) for pair in pairs]
-    examples = choose_shots(pairs, shots, max(1, min(DEFAULT_SHOTS, len(pairs) - 1)), str(path))
+    examples = choose_shots(pairs, shots, max(1, min(DEFAULT_SHOTS, len(pairs) - 1)), place(path))
     rest = pairs[len(examples) :]
     return build_task(
-        str(path),
+        place(path),
         id=path.absolute().parent.name,
         examples=examples,
         queries=[pair.input for pair in rest],

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from hypotheses.task import Example
-from induce.tasks.building import build_task, read_pairs, shorten
-from induce.tasks.jsontext import parse_json, place, read_lines, top_level_keys
+from induce.tasks.building import build_task, read_id, read_pairs
+from induce.tasks.jsontext import parse_json, read_lines, top_level_keys
 from induce.tasks.labelled import LabelledTask, ReadOptions
+from induce.tasks.messages import place, shorten
 from sandboxes import TaskFormatError
 
 
@@ -54,7 +55,7 @@ def _task(record: Any, path: Path, number: int) -> LabelledTask:
         )
     return build_task(
         where,
-        id=str(record["idx"]),
+        id=read_id(record["idx"], where),
         examples=train,
         queries=[pair.input for pair in test],
         answers={index: pair.output for index, pair in enumerate(test)},

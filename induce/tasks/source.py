@@ -12,6 +12,7 @@ from hypotheses.task import Task
 from induce.tasks.arc_agi import ArcAgi
 from induce.tasks.files import TaskFiles
 from induce.tasks.labelled import LabelledTask, ReadOptions
+from induce.tasks.messages import shorten, visible
 from sandboxes import TaskFormatError
 
 
@@ -81,10 +82,17 @@ class TaskSet:
         for found in self._origin.read():
             if isinstance(found, TaskFormatError):
                 self._report(found)
+            elif not _is_utf8(found.task.id):
+                self._report(
+                    TaskFormatError(
+                        f"{visible(self.source)}: the id {shorten(found.task.id)} "
+                        "cannot be written as UTF-8; rename it"
+                    )
+                )
             elif found.task.id in seen:
                 self._report(
                     TaskFormatError(
-                        f"{self.source}: two tasks have the id {found.task.id!r}; "
+                        f"{visible(self.source)}: two tasks have the id {shorten(found.task.id)}; "
                         "rename one, or load their files separately"
                     )
                 )
@@ -135,4 +143,15 @@ def load_tasks(
         origin = ArcAgi(source)
     else:
         origin = TaskFiles(Path(source).absolute(), format, options)
+    if not _is_utf8(origin.source):
+        raise TaskFormatError(f"{visible(origin.source)}: this path is not UTF-8; rename the file or folder")
     return TaskSet(origin, format, options, skip_bad)
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether text can be recorded: JSON and file names can hold lone surrogates, which UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

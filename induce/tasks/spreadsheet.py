@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from io import StringIO
 from keyword import iskeyword
@@ -15,6 +16,7 @@ from hypotheses.task import Example
 from induce.tasks.building import build_task
 from induce.tasks.jsontext import read_bytes
 from induce.tasks.labelled import LabelledTask, ReadOptions
+from induce.tasks.messages import one_line, place, shorten
 from sandboxes import TaskFormatError
 
 _DELIMITERS = ",;\t"
@@ -53,7 +55,7 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise TaskFormatError(
-            f"{path}:{line}: expected UTF-8 text, found the byte 0x{content[error.start]:02x}; "
+            f"{place(path, line)}: expected UTF-8 text, found the byte 0x{content[error.start]:02x}; "
             "save the spreadsheet as CSV in UTF-8"
         ) from None
     reader = csv.reader(StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
@@ -64,18 +66,21 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
                 continue
             if rows and len(row) != len(rows[0]):
                 raise TaskFormatError(
-                    f"{path}:{reader.line_num}: has {len(row)} cells where the header has {len(rows[0])}"
+                    f"{place(path, reader.line_num)}: has {len(row)} cells "
+                    f"where the header has {len(rows[0])}"
                 )
             rows.append(row)
     except csv.Error as error:
-        raise TaskFormatError(f"{path}:{reader.line_num}: not a table: {error}") from None
+        raise TaskFormatError(
+            f"{place(path, reader.line_num)}: not a table: {one_line(str(error))}"
+        ) from None
     if not rows:
-        raise TaskFormatError(f"{path}: is empty; expected a header row and rows of cells")
+        raise TaskFormatError(f"{place(path)}: is empty; expected a header row and rows of cells")
     header = [name.strip() for name in rows[0]]
     if len(header) < 2:
         raise TaskFormatError(
-            f"{path}:1: has one column {header[0]!r}; expected input columns and one with the outputs, "
-            "separated by comma, semicolon or tab"
+            f"{place(path, 1)}: has one column {shorten(header[0])}; "
+            "expected input columns and one with the outputs, separated by comma, semicolon or tab"
         )
     return header, rows[1:]
 
@@ -109,7 +114,7 @@ def _task(path: Path, header: list[str], rows: list[list[str]], output_column: s
         else:
             examples.append(Example(value, columns[target][number]))
     return build_task(
-        str(path),
+        place(path),
         id=path.stem,
         examples=examples,
         queries=queries,
@@ -124,8 +129,10 @@ def _output_index(path: Path, header: list[str], output_column: str | None) -> i
     if output_column is None:
         return len(header) - 1
     if header.count(output_column) != 1:
-        known = ", ".join(map(repr, header))
-        raise TaskFormatError(f"{path}:1: has no single column {output_column!r}; its columns are {known}")
+        known = one_line(", ".join(map(repr, header)))
+        raise TaskFormatError(
+            f"{place(path, 1)}: has no single column {shorten(output_column)}; its columns are {known}"
+        )
     return header.index(output_column)
 
 
@@ -144,13 +151,16 @@ def _column(cells: Sequence[str]) -> list[Any]:
 
 
 def _parameter_names(headings: Sequence[str]) -> list[str]:
-    """Make parameter names of headings: ``Full name`` becomes ``full_name``."""
-    names: list[str] = []
+    """Make distinct names of headings: ``Full name`` becomes ``full_name``, a second ``full_name_2``."""
+    names: dict[str, None] = {}
+    uses: Counter[str] = Counter()
     for index, heading in enumerate(headings, start=1):
         name = re.sub(r"\W+", "_", heading.lower()).strip("_")
         if not name.isidentifier() or iskeyword(name):
             name = f"x{index}"
-        while name in names:
-            name += "_"
-        names.append(name)
-    return names
+        distinct = name
+        while distinct in names:
+            uses[name] += 1
+            distinct = f"{name}_{uses[name] + 1}"
+        names[distinct] = None
+    return list(names)

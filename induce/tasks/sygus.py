@@ -23,10 +23,18 @@ from hypotheses.sygus.grammar import Apply, Grammar, Literal, Term
 from hypotheses.sygus.semantics import Value, evaluate
 from hypotheses.sygus.sexpr import Atom, Sexpr, SexprError, SList, flat, read_sexprs
 from hypotheses.sygus.sorts import parameter_sorts, result_sort, sort_of
-from hypotheses.sygus.terms import Function, read_define_fun, read_parameters, read_sort, read_term, symbols
+from hypotheses.sygus.terms import (
+    Definitions,
+    read_define_fun,
+    read_parameters,
+    read_sort,
+    read_term,
+    symbols,
+)
 from hypotheses.task import Example, Parameter, Signature, Task
-from induce.tasks.jsontext import place, read_bytes
+from induce.tasks.jsontext import read_bytes
 from induce.tasks.labelled import LabelledTask, ReadOptions
+from induce.tasks.messages import one_line, place
 from induce.tasks.sygus_grammar import GrammarReader
 from sandboxes import CallStyle, TaskFormatError
 
@@ -58,9 +66,7 @@ class SygusReader:
             found = f"the byte 0x{raw[error.start]:02x}"
             yield TaskFormatError(f"{place(path, line)}: expected UTF-8 text, found {found}")
         except SexprError as error:
-            yield TaskFormatError(f"{place(path, error.line)}: {error}")
-        except RecursionError:
-            yield TaskFormatError(f"{path}: a term is nested too deeply to be read")
+            yield TaskFormatError(f"{place(path, error.line)}: {one_line(str(error))}")
 
 
 def parse_sygus(text: str, task_id: str) -> Task:
@@ -71,7 +77,12 @@ def parse_sygus(text: str, task_id: str) -> Task:
         line = command.line
         if not isinstance(command, SList):
             raise SexprError(line, f"expected a command in parentheses, found {flat(command)}")
-        file.obey(command)
+        try:
+            file.obey(command)
+        except RecursionError:
+            raise SexprError(line, "a term is nested too deeply to be read") from None
+        except (MemoryError, OverflowError):
+            raise SexprError(line, "a term is too large to be read") from None
     return file.task(task_id, line)
 
 
@@ -90,8 +101,7 @@ class _SynthFun:
 class _File:
     """What the commands read so far have said."""
 
-    aliases: dict[str, str] = field(default_factory=dict)
-    functions: dict[str, Function] = field(default_factory=dict)
+    definitions: Definitions = field(default_factory=Definitions)
     synth_fun: _SynthFun | None = None
     examples: list[Example] = field(default_factory=list)
 
@@ -100,7 +110,7 @@ class _File:
             case (Atom(text=name), *_) if name in _WITHOUT_EFFECT:
                 pass
             case (Atom(text="constraint"), constraint):
-                term = read_term(constraint, self.functions, self.aliases)
+                term = read_term(constraint, self.definitions)
                 self.examples += self._examples(command.line, term)
             case (
                 Atom(text="synth-fun"),
@@ -117,9 +127,9 @@ class _File:
             case (Atom(text="define-fun"), *_):
                 self._define_fun(command)
             case (Atom(text="define-sort"), Atom(kind="symbol", text=name), SList(items=()), sort):
-                self.aliases[name] = read_sort(sort, self.aliases)
+                self.definitions.aliases[name] = read_sort(sort, self.definitions.aliases)
             case (Atom(text="define-sort"), Atom(kind="symbol", text=name), sort):  # version 1
-                self.aliases[name] = read_sort(sort, self.aliases)
+                self.definitions.aliases[name] = read_sort(sort, self.definitions.aliases)
             case (Atom(text="constraint" | "synth-fun" | "define-sort" as name), *_):
                 raise SexprError(
                     command.line, f"this ({name} …) does not have the form that the standard gives it"
@@ -142,22 +152,22 @@ class _File:
         return task
 
     def _define_fun(self, command: SList) -> None:
-        function = read_define_fun(command, self.functions, self.aliases)
+        function = read_define_fun(command, self.definitions)
         try:
             found = sort_of(function.body, dict(function.parameters))
         except ValueError as error:
             raise SexprError(command.line, f"{function.name}: {error}") from None
         _expect_sort(command.line, f"the body of {function.name}", function.sort, found)
-        self.functions[function.name] = function
+        self.definitions.functions[function.name] = function
 
     def _synth_fun(
         self, line: int, name: str, parameters: SList, sort: Sexpr, lists: list[Sexpr]
     ) -> _SynthFun:
         if not parameters.items:
             raise SexprError(line, f"{name} has no parameters, so it can have no examples")
-        variables = read_parameters(parameters, self.aliases)
-        result = read_sort(sort, self.aliases)
-        grammar = GrammarReader(dict(variables), self.functions, self.aliases).read(lists) if lists else None
+        variables = read_parameters(parameters, self.definitions.aliases)
+        result = read_sort(sort, self.definitions.aliases)
+        grammar = GrammarReader(dict(variables), self.definitions).read(lists) if lists else None
         if grammar is not None:
             start = grammar.nonterminals[0]
             _expect_sort(line, f"the start symbol {start.name}", result, start.sort)

@@ -5,13 +5,14 @@ Source: The SyGuS Language Standard, version 2.1, section 2.10, and version 1, s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hypotheses.sygus.grammar import Apply, Grammar, Nonterminal, Symbol, Term
 from hypotheses.sygus.sexpr import Atom, Sexpr, SexprError, SList, flat
 from hypotheses.sygus.sorts import sort_of
-from hypotheses.sygus.terms import Function, read_parameters, read_sort, read_term
+from hypotheses.sygus.terms import Definitions, read_parameters, read_sort, read_term
 
 _ALL_VARIABLES = ("Variable", "InputVariable")  # version 1 knows the second
 _START_OF_VERSION_1 = "Start"
@@ -21,12 +22,11 @@ _START_OF_VERSION_1 = "Start"
 class GrammarReader:
     """Reads the grammar of one function with these parameters (name → sort).
 
-    ``functions`` and ``aliases`` are those that the file defined.
+    ``definitions`` are those of the file.
     """
 
     parameters: Mapping[str, str]
-    functions: Mapping[str, Function]
-    aliases: Mapping[str, str]
+    definitions: Definitions
     _sorts: dict[str, str] = field(default_factory=dict)
 
     def read(self, lists: Sequence[Sexpr]) -> Grammar:
@@ -39,7 +39,7 @@ class GrammarReader:
             case [SList() as groups]:
                 declared = None
             case [SList() as declaration, SList() as groups]:
-                declared = read_parameters(declaration, self.aliases)
+                declared = read_parameters(declaration, self.definitions.aliases)
             case _:
                 raise SexprError(lists[0].line, "expected a grammar: (non-terminals…) (groups…)")
         read = [self._group(group) for group in groups.items]
@@ -62,7 +62,7 @@ class GrammarReader:
     def _group(self, group: Sexpr) -> tuple[str, str, tuple[Sexpr, ...]]:
         match group:
             case SList(items=(Atom(kind="symbol", text=name), sort, SList(items=(_, *_) as productions))):
-                return name, read_sort(sort, self.aliases), productions
+                return name, read_sort(sort, self.definitions.aliases), productions
         raise SexprError(group.line, f"expected (non-terminal sort (productions…)), found {flat(group)}")
 
     def _declare(self, names: Sequence[tuple[str, str]], line: int) -> None:
@@ -74,13 +74,14 @@ class GrammarReader:
 
     def _production(self, sexpr: Sexpr, name: str, sort: str) -> Iterator[Term]:
         if isinstance(sexpr, SList) and sexpr.head in _ALL_VARIABLES and len(sexpr.items) == 2:
-            wanted = read_sort(sexpr.items[1], self.aliases)
+            wanted = read_sort(sexpr.items[1], self.definitions.aliases)
+            self.definitions.spend(len(self.parameters), sexpr.line)
             terms: list[Term] = [
                 Symbol(parameter) for parameter, found in self.parameters.items() if found == wanted
             ]
         else:
+            terms = [read_term(sexpr, self.definitions)]
             self._refuse_copies(sexpr)
-            terms = [read_term(sexpr, self.functions, self.aliases)]
         for term in terms:
             try:
                 found = sort_of(term, self._sorts)
@@ -98,16 +99,21 @@ class GrammarReader:
             return
         if sexpr.head == "let":
             raise SexprError(sexpr.line, "(let …) in a grammar is not supported")
-        function = self.functions.get(sexpr.head)
-        if function is not None and any(_count(function.body, name) > 1 for name, _ in function.parameters):
-            raise SexprError(
-                sexpr.line, f"{function.name} uses an argument twice, which a grammar does not support"
-            )
+        function = self.definitions.functions.get(sexpr.head)
+        if function is not None:
+            uses = Counter(_symbols(function.body))
+            if any(uses[name] > 1 for name, _ in function.parameters):
+                raise SexprError(
+                    sexpr.line, f"{function.name} uses an argument twice, which a grammar does not support"
+                )
         for item in sexpr.items:
             self._refuse_copies(item)
 
 
-def _count(term: Term, name: str) -> int:
-    if isinstance(term, Apply):
-        return sum(_count(argument, name) for argument in term.arguments)
-    return int(term == Symbol(name))
+def _symbols(term: Term) -> Iterator[str]:
+    match term:
+        case Symbol(name=name):
+            yield name
+        case Apply(arguments=arguments):
+            for argument in arguments:
+                yield from _symbols(argument)

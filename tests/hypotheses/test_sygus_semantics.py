@@ -267,3 +267,28 @@ def test_a_variable_may_stand_for_any_subterm(term: Term) -> None:
         names = [f"x{i}" for i in range(len(term.arguments))]
         environment = {n: evaluate(a, {}) for n, a in zip(names, term.arguments, strict=True)}
         assert evaluate(Apply(term.operator, tuple(map(Symbol, names))), environment) == evaluate(term, {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(str.++ s s)",
+        '(str.replace s "" s)',
+        '(str.replace_all s "a" "bb")',
+        "(* i i i)",
+        "((_ repeat 1025) #x1)",
+    ],
+)
+def test_values_too_large_are_refused_before_they_are_built(text: str) -> None:
+    with pytest.raises(ValueError, match=r"at most 100000 are supported|more than \d+ bits|not supported"):
+        evaluate(parse_term(text), {"s": "a" * 99_999, "i": 10**3000})
+
+
+def test_strings_of_the_largest_length_are_built() -> None:
+    assert evaluate(parse_term('(str.replace_all s "ab" "c")'), {"s": "ab" * 100_000}) == "c" * 100_000
+    assert evaluate(parse_term('(str.++ s "b")'), {"s": "a" * 99_999}) == "a" * 99_999 + "b"
+
+
+def test_a_bit_vector_deep_inside_is_measured_once() -> None:
+    text = "(bvnot " * 150 + "(bvadd " + "#x01 " * 2 + ")" + ")" * 150
+    assert evaluate(parse_term(text), {}) == 2

@@ -6,9 +6,9 @@ import pytest
 
 from hypotheses.sygus.grammar import AnyConstant, Apply, Grammar, Literal, Nonterminal, Symbol, to_sexpr
 from hypotheses.sygus.semantics import is_term_of
-from hypotheses.sygus.sexpr import SexprError
+from hypotheses.sygus.sexpr import SexprError, read_sexpr
 from hypotheses.sygus.sorts import parameter_sorts, result_sort, sort_of
-from hypotheses.sygus.terms import parse_define_fun, parse_term, symbols
+from hypotheses.sygus.terms import Definitions, parse_define_fun, parse_term, read_term, symbols
 from hypotheses.task import Example, Parameter, Signature, Task
 
 X = Symbol("x")
@@ -148,3 +148,13 @@ def test_a_negative_literal_may_come_from_unary_minus() -> None:
     assert not is_term_of(parse_term("(- 2)"), grammar)
     assert not is_term_of(parse_term("0"), grammar)
     assert not is_term_of(parse_term("(- 0)"), grammar)
+
+
+def test_expansions_of_one_file_share_a_bounded_room() -> None:
+    square = parse_define_fun("(define-fun g ((x Int)) Int (* x x))")
+    definitions = Definitions(functions={"g": square}, room=10)
+    assert to_sexpr(read_term(read_sexpr("(g (g 2))"), definitions)) == "(* (* 2 2) (* 2 2))"
+    assert definitions.room == 0
+    assert to_sexpr(read_term(read_sexpr("(+ 1 2 3)"), definitions)) == "(+ 1 2 3)"
+    with pytest.raises(SexprError, match="expand to more than"):
+        read_term(read_sexpr("(let ((y 1)) y)"), definitions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,57 @@ def test_errors_name_the_line_and_what_was_expected(
     assert message in str(error)
 
 
+LETS = "(let ((a0 1)) " + "".join(f"(let ((a{i + 1} (+ a{i} a{i}))) " for i in range(40)) + "a40" + ")" * 41
+FUNCTIONS = "(define-fun g0 ((x Int)) Int (+ x x))" + "".join(
+    f"(define-fun g{i + 1} ((x Int)) Int (g{i} (g{i} x)))" for i in range(12)
+)
+LONG = '"' + "a" * 1500 + '"'
+NESTED = f'(str.replace_all (str.replace_all {LONG} "a" {LONG}) "a" {LONG})'
+CONSTANT = F + "(constraint (= (f %s) 1))"
+TOO_MANY = "the file's definitions expand to more than the 100000 nodes that are read"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (CONSTANT % LETS, TOO_MANY),
+        (F + FUNCTIONS + "(constraint (= (f (g12 1)) 1))", TOO_MANY),
+        (F + "(define-fun g ((x Int)) Int (+ x x))\n" + "(constraint (= (f (g 1)) 1))" * 40_000, TOO_MANY),
+        ("(synth-fun f ((x Int)) Int ((S Int (" + "(Variable Int)" * 100_001 + "))))", TOO_MANY),
+        (CONSTANT % "((_ repeat 1000000000) #x1)", "(_ repeat 1000000000) gives more than 4096 bits"),
+        (CONSTANT % f"((_ repeat {'9' * 3999}) #x1)", "… gives more than 4096 bits"),
+        (CONSTANT % "(bvneg (_ bv1 99999999999))", "(_ bv1 99999999999) has more than 4096 bits"),
+        (CONSTANT % f"(bvneg (_ bv1 {'9' * 3000}))", "99… has more than 4096 bits"),
+        (CONSTANT % "(+ 1 (_ bv1 100000000))", "(_ bv1 100000000) has more than 4096 bits"),
+        (CONSTANT % "(+ 1 (_ bv1 4096))", "000… does not fit together: + is given Int, (_ BitVec 4096)"),
+        ("(synth-fun f ((x (_ BitVec 99999))) Int)", "sort (_ BitVec 99999) is not supported"),
+        (CONSTANT % f"(str.len {NESTED})", "a string of up to 2250000 characters; at most 100000 are"),
+        (CONSTANT % ("(* " + "9" * 4000 + " " + "9" * 4000 + ")"), "a product may have more than 16384 bits"),
+        (CONSTANT % ('(+ 1 "' + "\a\n" * 500_000 + '")'), r'(+ 1 "\u{7}\u{a}\u{7}'),
+        ('("' + "\a\n" * 500_000 + '")', r"command \x07\n\x07\n"),
+        (CONSTANT % ("|" + "a\x1b" * 100 + "|"), r"depends on |a\x1ba\x1b"),
+        (F + "(constraint (= (f |" + "a" * 5000 + "|) 1))", "a word of 5002 characters; at most 4000 are"),
+        (CONSTANT % ("(- " * 100_000 + "1" + ")" * 100_000), "a term is nested too deeply to be read"),
+    ],
+    ids=range(18),
+)
+def test_hostile_files_are_refused_at_once_in_one_short_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "hostile.sl"
+    path.write_text(text)
+    [error] = SygusReader().read(path, ReadOptions())
+    assert isinstance(error, TaskFormatError)
+    assert re.match(re.escape(str(path)) + r":\d+: ", str(error))
+    assert message in str(error)
+    assert str(error).isprintable()
+    assert len(str(error)) < 420 + len(str(path))
+
+
+def test_many_equal_constants_are_told_apart_in_one_pass() -> None:
+    distinct = f"(ite (distinct {' '.join(map(str, range(30_000)))}) 7 8)"
+    task = parse_sygus(CONSTANT % distinct, "distinct")
+    assert task.examples == (Example(7, 1),)
+
+
 def test_files_that_are_no_text(tmp_path: Path) -> None:
     binary, deep = tmp_path / "binary.sl", tmp_path / "deep.sl"
     binary.write_bytes(b"\n\xff")
@@ -199,7 +251,7 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
     [error] = SygusReader().read(binary, ReadOptions())
     assert str(error) == f"{binary}:2: expected UTF-8 text, found the byte 0xff"
     [error] = SygusReader().read(deep, ReadOptions())
-    assert str(error) == f"{deep}: a term is nested too deeply to be read"
+    assert str(error) == f"{deep}:2: a term is nested too deeply to be read"
     with pytest.raises(TaskFormatError, match=r"absent\.sl: cannot be read"):
         list(SygusReader().read(tmp_path / "absent.sl", ReadOptions()))
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from induce.tasks import load_tasks
+from induce.tasks import jsontext, load_tasks
 from sandboxes import TaskFormatError
 
 DATA = Path(__file__).parents[1] / "data"
@@ -224,6 +224,113 @@ def test_binary_file(tmp_path: Path, name: str):
     with pytest.raises(TaskFormatError, match=str(path)) as caught:
         list(load_tasks(path))
     assert "\n" not in str(caught.value)
+
+
+def nested(depth: int) -> str:
+    return "[" * depth + "]" * depth
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            '{"id": "m", "train": [{"input": {"x": ' + nested(150) + '}, "output": 1}], "test": []}',
+            "example 1, input: the value is nested more than 100 deep",
+        ),
+        (
+            '{"id": "m", "train": [{"input": {"x": 1}, "output": 1}], '
+            '"test": [{"input": {"x": 1}, "output": ' + nested(700) + "}]}",
+            "query 1, output: the value is nested more than 100 deep",
+        ),
+        (
+            '{"idx": 1, "train": [{"input": 1, "output": ' + nested(700) + '}], "test": []}',
+            "example 1, output: the value is nested more than 100 deep",
+        ),
+        (
+            '{"idx": ' + nested(700) + ', "train": [{"input": 1, "output": 1}], "test": []}',
+            "expected an id, a string or an integer, not ",
+        ),
+    ],
+    ids=range(4),
+)
+def test_values_that_no_sandbox_takes_are_refused_by_every_reader(tmp_path: Path, line: str, message: str):
+    path = tmp_path / "x.jsonl"
+    path.write_text(line)
+    with pytest.raises(TaskFormatError) as caught:
+        list(load_tasks(path))
+    assert str(caught.value).startswith(f"{path}:1: {message}")
+
+
+def test_deep_json_where_a_grid_is_expected(tmp_path: Path):
+    path = tmp_path / "x.json"
+    path.write_text('{"train": [{"input": [[' + nested(700) + ']], "output": [[1]]}], "test": []}')
+    with pytest.raises(TaskFormatError, match="train pair 1, input, row 1: the cell"):
+        list(load_tasks(path))
+
+
+def test_ids_that_no_record_could_hold_are_refused(tmp_path: Path):
+    path = tmp_path / "x.jsonl"
+    path.write_text(r'{"idx": "\ud800", "train": [{"input": 1, "output": 2}], "test": []}')
+    with pytest.raises(TaskFormatError, match=r"the id '\\ud800' cannot be written as UTF-8; rename it"):
+        list(load_tasks(path))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    odd = Path(os.fsdecode(os.fsencode(folder) + b"/\xff.json"))
+    try:
+        odd.write_text(arc([{"input": [[1]], "output": [[1]]}]))
+    except OSError:
+        pytest.skip("this file system takes only names in UTF-8")
+    with pytest.raises(TaskFormatError, match=r"the id '\\udcff' cannot be written as UTF-8"):
+        list(load_tasks(folder))
+    with pytest.raises(TaskFormatError, match=r"\\udcff.json: this path is not UTF-8; rename the file"):
+        load_tasks(odd)
+
+
+def test_a_line_break_in_a_file_name_stays_out_of_messages(tmp_path: Path):
+    for name, content in {
+        "a.json": "{",
+        "b.jsonl": "{",
+        "c.csv": "a",
+        "d.sl": "(",
+        "e": "?",
+        "f.json": "[]",
+    }.items():
+        path = tmp_path / f"\n\x1b{name}"
+        path.write_text(content)
+        with pytest.raises(TaskFormatError) as caught:
+            list(load_tasks(path))
+        assert str(caught.value).startswith(rf"{tmp_path}/\n\x1b{name}")
+        assert str(caught.value).isprintable()
+
+
+def test_field_names_are_quoted_in_messages(tmp_path: Path):
+    path = tmp_path / "x.jsonl"
+    path.write_text(ONE[:-1] + r', "a\nb.c' + "d" * 1000 + '": 1}')
+    with pytest.raises(TaskFormatError, match=r"unknown field 'a\\nb.cddd") as caught:
+        list(load_tasks(path))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 200 + len(str(path))
+
+
+def test_files_and_lines_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(jsontext, "LARGEST_FILE", 2**20)
+    monkeypatch.setattr(jsontext, "LONGEST_LINE", 2**20)
+    for name, message in {
+        "x.json": "x.json: has more than 1 MiB; split it into several files",
+        "x.csv": "x.csv: has more than 1 MiB; split it into several files",
+        "x.jsonl": "x.jsonl:1: has more than 1 MiB; each line holds one whole task",
+    }.items():
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(2**40)
+        with pytest.raises(TaskFormatError, match=message):
+            list(load_tasks(tmp_path / name))
+
+
+def test_a_key_that_appears_twice_is_found_in_one_pass(tmp_path: Path):
+    path = tmp_path / "x.jsonl"
+    path.write_text("{" + "".join(f'"{i}": 0, ' for i in range(60_000)) + '"59999": 0}')
+    with pytest.raises(TaskFormatError, match="the key '59999' appears twice in one object"):
+        list(load_tasks(path))
 
 
 def test_broken_parquet(tmp_path: Path):

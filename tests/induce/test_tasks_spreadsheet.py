@@ -81,7 +81,15 @@ def test_headings_become_distinct_parameter_names(tmp_path: Path):
     path = tmp_path / "t.tsv"
     path.write_text("First name\tfirst-name\tclass\tx3\t%\tout\n" + "\t".join("abcdef") + "\n")
     names = [parameter.name for parameter in read(path).signature.parameters]
-    assert names == ["first_name", "first_name_", "x3", "x3_", "x5"]
+    assert names == ["first_name", "first_name_2", "x3", "x3_2", "x5"]
+
+
+def test_names_of_equal_headings_are_made_in_one_pass(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,a_2," + "a," * 20_000 + "out\n" + "1," * 20_002 + "1\n")
+    names = [parameter.name for parameter in read(path).signature.parameters]
+    assert names[:4] == ["a", "a_2", "a_3", "a_4"]
+    assert len(set(names)) == 20_002
 
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).map(
