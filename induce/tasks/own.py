@@ -14,7 +14,7 @@ from induce.tasks.jsontext import parse_json, read_lines, top_level_keys
 from induce.tasks.labelled import LabelledTask, ReadOptions
 from induce.tasks.messages import place, shorten
 from sandboxes import CallStyle, TaskFormatError
-from sandboxes.values import NotDataError, decode
+from sandboxes.values import NotDataError, decode, encode
 
 
 class _Record(BaseModel):
@@ -134,11 +134,12 @@ def own_task(record: Any, where: str) -> LabelledTask:
 def own_record(task: Task, answers: Mapping[int, Any]) -> dict[str, Any]:
     """Write a task as one line holds it, with the answers that are given; ``own_task`` reads it again.
 
-    A grammar has no place in the format and is left out.
+    Values are encoded, so that the record is ready for JSON. A grammar has no place in the format and is
+    left out.
     """
-    queries: list[dict[str, Any]] = [{"input": query} for query in task.queries]
+    queries: list[dict[str, Any]] = [{"input": encode(query)} for query in task.queries]
     for index, answer in answers.items():
-        queries[index]["output"] = answer
+        queries[index]["output"] = encode(answer)
     signature = task.signature
     record = {
         "id": task.id,
@@ -151,7 +152,9 @@ def own_record(task: Task, answers: Mapping[int, Any]) -> dict[str, Any]:
             "returns": signature.returns,
         },
         "tolerance": task.tolerance,
-        "examples": [{"input": example.input, "output": example.output} for example in task.examples],
+        "examples": [
+            {"input": encode(example.input), "output": encode(example.output)} for example in task.examples
+        ],
         "queries": queries,
     }
     return {key: value for key, value in record.items() if value not in ("", None)}

@@ -6,8 +6,8 @@ from contextlib import aclosing
 import pytest
 
 from hypotheses import search as search_package
-from hypotheses.hypothesis import Proposal, Report
-from hypotheses.proposer import Proposer
+from hypotheses.hypothesis import Proposal, Report, Usage
+from hypotheses.proposer import Proposer, Request
 from hypotheses.search import SearchProposer, search
 from hypotheses.search.assembly import Assembly
 from hypotheses.search.enumeration import Enumeration
@@ -221,9 +221,9 @@ def test_assembly_joins_pieces_and_chooses_between_cases():
     )
 
 
-def collect(proposer, task, n=8, feedback=()):
+def collect(proposer, task, n=8, round_=0):
     async def run():
-        return [item async for item in proposer.propose(task, (), feedback, n)]
+        return [item async for item in proposer.propose(Request(task, round_, n))]
 
     return asyncio.run(run())
 
@@ -240,11 +240,12 @@ def test_the_proposer_proposes_and_reports():
 
 def test_the_proposer_says_why_it_has_nothing():
     [report] = collect(SearchProposer(), task_of((0.5, 1.0)))
-    assert report == Report(note="search has no language for this kind of task")
+    assert report.usage == Usage()
+    assert "this task has something else" in report.note
 
 
 def test_the_proposer_has_nothing_to_add_in_later_rounds():
-    assert collect(SearchProposer(), LIST_TASKS["sum"], feedback=[object()]) == []
+    assert collect(SearchProposer(), LIST_TASKS["sum"], round_=1) == []
 
 
 def test_queries_ask_for_solutions_that_answer_them_differently(sandbox):
@@ -267,7 +268,7 @@ def test_closing_the_generator_stops_an_endless_search():
     task = sygus_task(strings(), ("ab", "zz"))
 
     async def run():
-        async with aclosing(SearchProposer(seconds=None).propose(task, (), (), 1)) as proposals:
+        async with aclosing(SearchProposer(seconds=None).propose(Request(task, n=1))) as proposals:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(anext(proposals), 0.3)
 
