@@ -18,31 +18,72 @@ from induce._siblings import check_siblings
 from induce._version import __version__
 
 if TYPE_CHECKING:
-    from hypotheses.hypothesis import Candidate, Hypothesis, Solution, Usage, Verdict
+    from hypotheses.hypothesis import (
+        Candidate,
+        Completion,
+        Feedback,
+        Hypothesis,
+        Implementation,
+        Proposal,
+        Report,
+        Solution,
+        Usage,
+        Verdict,
+    )
+    from hypotheses.proposer import Implementer, Proposer, Request
+    from hypotheses.recorded import RecordedProposer
+    from hypotheses.run_log import RunLog
     from hypotheses.search import SearchProposer
     from hypotheses.solver import Solver, SolverConfig
     from hypotheses.task import Example, Parameter, Signature, Task
     from induce.api import asolve, solve
     from induce.tasks import TaskSet, load_tasks
-    from sandboxes import EmbeddedSandbox, Execution, InduceError, Limits, Program, Sandbox
+    from sandboxes import (
+        EmbeddedSandbox,
+        Execution,
+        InduceError,
+        Limits,
+        Program,
+        ProposerError,
+        RunLogError,
+        Sandbox,
+        SandboxError,
+        SettingsError,
+        TaskFormatError,
+    )
 
 _HOMES = {
     "Candidate": "hypotheses.hypothesis",
+    "Completion": "hypotheses.hypothesis",
     "EmbeddedSandbox": "sandboxes",
     "Example": "hypotheses.task",
     "Execution": "sandboxes",
+    "Feedback": "hypotheses.hypothesis",
     "Hypothesis": "hypotheses.hypothesis",
+    "Implementation": "hypotheses.hypothesis",
+    "Implementer": "hypotheses.proposer",
     "InduceError": "sandboxes",
     "Limits": "sandboxes",
     "Parameter": "hypotheses.task",
     "Program": "sandboxes",
+    "Proposal": "hypotheses.hypothesis",
+    "Proposer": "hypotheses.proposer",
+    "ProposerError": "sandboxes",
+    "RecordedProposer": "hypotheses.recorded",
+    "Report": "hypotheses.hypothesis",
+    "Request": "hypotheses.proposer",
+    "RunLog": "hypotheses.run_log",
+    "RunLogError": "sandboxes",
     "Sandbox": "sandboxes",
+    "SandboxError": "sandboxes",
     "SearchProposer": "hypotheses.search",
+    "SettingsError": "sandboxes",
     "Signature": "hypotheses.task",
     "Solution": "hypotheses.hypothesis",
     "Solver": "hypotheses.solver",
     "SolverConfig": "hypotheses.solver",
     "Task": "hypotheses.task",
+    "TaskFormatError": "sandboxes",
     "TaskSet": "induce.tasks",
     "Usage": "hypotheses.hypothesis",
     "Verdict": "hypotheses.hypothesis",
@@ -53,21 +94,36 @@ _HOMES = {
 
 __all__ = [
     "Candidate",
+    "Completion",
     "EmbeddedSandbox",
     "Example",
     "Execution",
+    "Feedback",
     "Hypothesis",
+    "Implementation",
+    "Implementer",
     "InduceError",
     "Limits",
     "Parameter",
     "Program",
+    "Proposal",
+    "Proposer",
+    "ProposerError",
+    "RecordedProposer",
+    "Report",
+    "Request",
+    "RunLog",
+    "RunLogError",
     "Sandbox",
+    "SandboxError",
     "SearchProposer",
+    "SettingsError",
     "Signature",
     "Solution",
     "Solver",
     "SolverConfig",
     "Task",
+    "TaskFormatError",
     "TaskSet",
     "Usage",
     "Verdict",

@@ -8,9 +8,11 @@ import sys
 import induce
 
 PUBLIC = set(
-    "Candidate EmbeddedSandbox Example Execution Hypothesis InduceError Limits Parameter Program Sandbox "
-    "SearchProposer Signature Solution Solver SolverConfig Task TaskSet Usage Verdict __version__ asolve "
-    "load_tasks solve".split()
+    "Candidate Completion EmbeddedSandbox Example Execution Feedback Hypothesis Implementation "
+    "Implementer InduceError Limits Parameter Program Proposal Proposer ProposerError "
+    "RecordedProposer Report Request RunLog RunLogError Sandbox SandboxError SearchProposer "
+    "SettingsError Signature Solution Solver SolverConfig Task TaskFormatError TaskSet Usage Verdict "
+    "__version__ asolve load_tasks solve".split()
 )
 HEAVY = frozenset(
     "docker langchain langchain_core numpy pyarrow ray sqlalchemy torch transformers vllm".split()

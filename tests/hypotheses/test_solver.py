@@ -96,8 +96,10 @@ def test_crashes_and_timeouts_are_never_answers(sandbox):
 
 
 def test_identical_programs_run_once_and_vote_each(sandbox):
-    solution = solve(sandbox, Scripted(["x + 1", "x + 1", "x + 1"]))
-    assert (solution.usage.programs, solution.usage.hypotheses) == (1, 3)
+    task = Task.from_pairs([(1, 1)], queries=[2])
+    solution = solve(sandbox, Scripted(["x", "x * x + 0", "x * x + 0"]), task)
+    assert (solution.usage.programs, solution.usage.hypotheses) == (2, 3)
+    assert solution.predictions == ((4,),)  # two votes, though the other program is shorter
 
 
 def test_contradictory_examples_are_infeasible_and_cost_nothing(sandbox):

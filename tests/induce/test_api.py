@@ -1,6 +1,9 @@
 """Solving from Python."""
 
 import asyncio
+import signal
+import threading
+import time
 
 import pytest
 
@@ -56,6 +59,29 @@ def test_solve_works_inside_a_running_event_loop():
 
     here, awaited = asyncio.run(notebook_cell())
     assert here.predictions == awaited.predictions == (([4, 5],),)
+
+
+def test_an_interrupt_in_a_notebook_reaches_the_work():
+    """The thread that waits is interrupted while the search would go on for minutes."""
+    pairs = [(f"{n}", f"{n * n * 7919 % 1009:x}!") for n in range(1, 12)]
+    endless = induce.Task.from_pairs(pairs, id="endless")
+
+    async def notebook_cell():
+        main = threading.main_thread().ident
+        threading.Timer(1.0, signal.pthread_kill, (main, signal.SIGUSR1)).start()
+        return induce.solve(endless, seconds=200)
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    started = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(notebook_cell())
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert time.monotonic() - started < 60
 
 
 def test_a_run_log_can_be_asked_for(small_tasks, tmp_path):
