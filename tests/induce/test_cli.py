@@ -163,7 +163,8 @@ def test_a_foreign_run_log_does_not_say_how_programs_are_contained(induce_comman
     resumed = resume_run(run, print)
     resumed.log.close()
     relaxed = resumed.settings.model_copy(update={"sandbox": SandboxSettings(relaxed=True, servers=500)})
-    info = RunLog.open(run).info
+    with RunLog.open(run) as log:
+        info = log.info
     foreign = tmp_path / "foreign.sqlite"
     RunLog.create(foreign, replace(info, settings=relaxed.model_dump(mode="json"))).close()
     opened = resume_run(foreign, print)
