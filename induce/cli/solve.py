@@ -65,7 +65,7 @@ def solve(
 
     Examples:
 
-      induce solve examples
+      induce solve examples/search
 
       induce solve table.csv --output-column email --json
 
