@@ -76,6 +76,22 @@ def on_values(
     return Operator(python, tuple(arguments.split()), result, evaluate, cost, commutative, python, phrase)
 
 
+def joining(kind: str) -> Operator:
+    """Give the operator that joins two sequences of a kind."""
+    return on_values(f"{kind} {kind} -> {kind}", lambda x, y: x + y, "_0 + _1", "_0 followed by _1", cost=2)
+
+
+def choosing(kind: str) -> Operator:
+    """Give the operator that chooses between two values of a kind."""
+    return on_values(
+        f"bool {kind} {kind} -> {kind}",
+        lambda c, x, y: x if c else y,
+        "_1 if _0 else _2",
+        "_1 if _0, otherwise _2",
+        cost=3,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """An operator applied to expressions."""

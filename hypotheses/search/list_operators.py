@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import accumulate, pairwise
 from math import prod
 
-from hypotheses.search.language import on_values
+from hypotheses.search.language import choosing, joining, on_values
 
 List = tuple[int, ...]
 
@@ -53,18 +53,7 @@ def _repeat_each(x: List, times: int) -> List:
     return tuple([item for item in x for _ in range(times)])
 
 
-JOIN = on_values("list list -> list", lambda x, y: x + y, "_0 + _1", "_0 followed by _1", cost=2)
-
-CHOICES = tuple(
-    on_values(
-        f"bool {kind} {kind} -> {kind}",
-        lambda c, x, y: x if c else y,
-        "_1 if _0 else _2",
-        "_1 if _0, otherwise _2",
-        cost=3,
-    )
-    for kind in ("list", "int", "bool")
-)
+KINDS = ("list", "int", "bool")
 
 _PARTS = (
     on_values("list -> int", lambda x: x[0], "_0[0]", "the first element of _0"),
@@ -444,7 +433,7 @@ OPERATORS = (
     *_SUMMARIES,
     *_NUMBERS,
     *_CONDITIONS,
-    JOIN,
-    *CHOICES,
+    joining("list"),
+    *map(choosing, KINDS),
 )
 """All operators of the language."""

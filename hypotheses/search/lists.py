@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from hypotheses.search.language import Column, Constant
-from hypotheses.search.list_operators import CHOICES, IMPORTS, JOIN, LOCALS, MAX_LENGTH, OPERATORS
+from hypotheses.search.list_operators import IMPORTS, KINDS, LOCALS, MAX_LENGTH, OPERATORS
 from hypotheses.search.vocabulary import Vocabulary
 
 
@@ -64,10 +64,8 @@ def _limit(columns: Sequence[Column]) -> Callable[[Column], bool]:
 
 
 LISTS = Vocabulary(
-    kinds=("list", "int", "bool"),
+    kinds=KINDS,
     operators=OPERATORS,
-    join=JOIN,
-    choices=CHOICES,
     constants=_constants,
     limit=_limit,
     locals=LOCALS,

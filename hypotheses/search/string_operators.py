@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from hypotheses.search.language import Operator, on_values
+from hypotheses.search.language import Operator, choosing, joining, on_values
 
 LOCALS = ("item", "re")
 """Names that the printed Python uses itself."""
@@ -27,18 +27,7 @@ def _pad(text: str, width: int) -> str:
     return text.zfill(width)
 
 
-JOIN = on_values("str str -> str", lambda x, y: x + y, "_0 + _1", "_0 followed by _1", cost=2)
-
-CHOICES = tuple(
-    on_values(
-        f"bool {kind} {kind} -> {kind}",
-        lambda c, x, y: x if c else y,
-        "_1 if _0 else _2",
-        "_1 if _0, otherwise _2",
-        cost=3,
-    )
-    for kind in ("str", "int", "bool")
-)
+KINDS = ("str", "int", "bool")
 
 _PARTS = (
     on_values(
@@ -182,5 +171,8 @@ _CONDITIONS = (
     on_values("bool -> bool", lambda a: not a, "not _0", "it is not so that _0"),
 )
 
-OPERATORS: tuple[Operator, ...] = (*_PARTS, *_REWRITES, *_NUMBERS, *_CONDITIONS, JOIN, *CHOICES)
+OPERATORS: tuple[Operator, ...] = (
+    *(*_PARTS, *_REWRITES, *_NUMBERS, *_CONDITIONS),
+    *(joining("str"), *map(choosing, KINDS)),
+)
 """All operators of the language."""

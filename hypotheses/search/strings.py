@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from hypotheses.search.language import Column, Constant
-from hypotheses.search.string_operators import CHOICES, IMPORTS, JOIN, LOCALS, OPERATORS
+from hypotheses.search.string_operators import IMPORTS, KINDS, LOCALS, OPERATORS
 from hypotheses.search.vocabulary import Vocabulary
 
 MAX_MARKS = 8
@@ -84,10 +84,8 @@ def _limit(columns: Sequence[Column]) -> Callable[[Column], bool]:
 
 
 STRINGS = Vocabulary(
-    kinds=("str", "int", "bool"),
+    kinds=KINDS,
     operators=OPERATORS,
-    join=JOIN,
-    choices=CHOICES,
     constants=_constants,
     limit=_limit,
     locals=LOCALS,

@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hypotheses.search.arguments import kind_of, rows_of
-from hypotheses.search.language import Column, Constant, Expression, Language, Operator, Problem, Variable
+from hypotheses.search.language import (
+    Column,
+    Constant,
+    Expression,
+    Language,
+    Operator,
+    Problem,
+    Variable,
+    choosing,
+    joining,
+)
 from hypotheses.search.printing import python_of, sentence_of
 from hypotheses.search.python_code import identifiers, program
 from hypotheses.task import Task
@@ -27,15 +37,13 @@ PATIENCE = 50_000
 class Vocabulary:
     """The words of a language, before a task gives them variables and constants.
 
-    ``kinds`` are those that arguments and outputs may have. ``constants`` picks constants, and ``limit`` the
-    sizes to keep to, from the columns of the arguments and the outputs. ``locals`` are the names that the
-    operators' Python uses, ``imports`` the lines that some of them need.
+    ``kinds`` are those that arguments and outputs may have, the sequences first. ``constants`` picks
+    constants, and ``limit`` the sizes to keep to, from the columns of the arguments and the outputs.
+    ``locals`` are the names that the operators' Python uses, ``imports`` the lines that some of them need.
     """
 
     kinds: tuple[str, ...]
     operators: tuple[Operator, ...]
-    join: Operator
-    choices: tuple[Operator, ...]
     constants: Callable[[Sequence[Column], Column], Iterable[Constant]]
     limit: Callable[[Sequence[Column]], Callable[[Column], bool]]
     locals: tuple[str, ...]
@@ -72,8 +80,8 @@ class Vocabulary:
             describe=sentence_of,
             implement=implement,
             fits=self.limit([*columns, outputs]),
-            concatenations={self.join.result: self.join},
-            conditionals={} if few else {choice.result: choice for choice in self.choices},
+            concatenations={self.kinds[0]: joining(self.kinds[0])},
+            conditionals={} if few else {kind: choosing(kind) for kind in self.kinds},
             least_cover=LEAST_COVER,
             ceiling=CEILING,
             patience=PATIENCE,
