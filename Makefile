@@ -25,7 +25,7 @@ smoke: $(VENV)/developed  ## install the built wheel alone into a clean environm
 	rm -rf $(VENV)-smoke build/smoke
 	$(BIN)/python -m build --wheel --no-isolation --outdir build/smoke . > /dev/null
 	$(BIN)/python -m venv $(VENV)-smoke
-	$(VENV)-smoke/bin/pip install --quiet build/smoke/*.whl
+	$(VENV)-smoke/bin/pip install --quiet --disable-pip-version-check build/smoke/*.whl
 	cp tests/smoke.py build/smoke/
 	cd build/smoke && env -u PYTHONPATH ../../$(VENV)-smoke/bin/python -W error smoke.py
 	rm -rf $(VENV)-smoke build/smoke
@@ -45,7 +45,7 @@ soak: $(VENV)/developed  ## the slow tests: ten thousand tasks, killed and resum
 benchmarks: $(VENV)/developed  ## measure against peers; writes benchmarks/results/
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-pythons: ## the tests under every other Python that PYTHONS names
+pythons:  ## the tests under every other Python that PYTHONS names: make pythons PYTHONS="python3.12 python3.13"
 	for python in $(PYTHONS); do $(MAKE) test PYTHON=$$python VENV=.venv-$$(basename $$python) || exit 1; done
 
 clean:  ## remove what the other targets made
