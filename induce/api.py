@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack, overload
@@ -132,12 +132,10 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
-    started: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+    begun: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = Future()
 
     async def main() -> T:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  this is one
-        started.append((asyncio.get_running_loop(), task))
+        begun.set_result((asyncio.get_running_loop(), asyncio.current_task()))
         return await work
 
     with ThreadPoolExecutor(1, thread_name_prefix="induce-solve") as thread:
@@ -145,7 +143,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         try:
             return outcome.result()
         except BaseException:  # Ctrl-C interrupts the one who waits; the work must hear of it
-            for loop, task in started:
+            loop, task = begun.result()
+            if task is not None:
                 with suppress(RuntimeError):  # it ended in the meantime
                     loop.call_soon_threadsafe(task.cancel)
             raise
