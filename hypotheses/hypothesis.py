@@ -176,9 +176,9 @@ class Solution:
     """The result for one task.
 
     ``candidate`` and ``verdict`` are the winner's. ``predictions`` holds, per query, up to ``attempts``
-    distinct values: the winner's answer first, then those of the next best candidates, who also stand in
-    where the winner fails on the query; none where no candidate answered. ``note`` says why there is no
-    solution, where that is known.
+    distinct values: the winner's answer first, then those of the next best candidates, who (but for the rule
+    ``last-round``) also stand in where the winner fails on the query; none where nobody answered. ``note``
+    says why there is no solution, where that is known.
     """
 
     task_id: str

@@ -28,13 +28,15 @@ def select(judged: Sequence[Judged], queries: int, attempts: int, rule: Selectio
 
     ``all-rounds``
         All candidates of all rounds compete: consistency with the examples first, then agreement between
-        behaviours (programs that answer the queries alike vote together), then description length.
+        behaviours (programs that answer the queries alike vote together), then description length. Where
+        the winner fails on a query, the next best candidate that answers it stands in.
     ``last-round``
-        Only the last round's candidates: most examples right, ties to the lowest sample. The rule of
-        Qiu et al. 2023 ("Phenomenal Yet Puzzling", section 3).
+        Only the last round's candidates: most examples right, ties to the lowest sample, and nobody stands
+        in. The rule of Qiu et al. 2023 ("Phenomenal Yet Puzzling", section 3).
     """
     ranked = _RULES[rule](judged)
-    predictions = tuple(_distinct(ranked, query, attempts) for query in range(queries))
+    answering = ranked[:attempts] if rule == "last-round" else ranked
+    predictions = tuple(_distinct(answering, query, attempts) for query in range(queries))
     return Selection(ranked[0] if ranked else None, predictions)
 
 

@@ -61,6 +61,13 @@ def test_attempts_are_distinct_and_best_first():
     assert select(candidates, 1, 2, "all-rounds").predictions == (([1], [2]),)
 
 
+def test_the_next_best_stands_in_where_the_winner_fails_but_not_by_the_authors_rule():
+    candidates = [judged(3, [1, FAILED]), judged(2, [2, 5], sample=1)]
+    assert select(candidates, 2, 1, "all-rounds").predictions == ((1,), (5,))
+    assert select(candidates, 2, 1, "last-round").predictions == ((1,), ())
+    assert select(candidates, 2, 2, "last-round").predictions == ((1, 2), (5,))
+
+
 def test_no_candidate_no_prediction():
     selection = select([], 2, 1, "all-rounds")
     assert selection.best is None
