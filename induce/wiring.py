@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from hypotheses.proposer import Implementer, Proposer
 from hypotheses.recorded import RecordedProposer
@@ -52,9 +53,10 @@ def make_proposer(spec: str, settings: Settings) -> WiredProposer:
             stop_early=True,
         )
     if kind == "recorded" and argument:
-        recorded = RecordedProposer(argument)
+        transcript = Path(argument).expanduser().absolute()  # a run may be resumed from another folder
+        recorded = RecordedProposer(transcript)
         return WiredProposer(
-            spec,
+            f"recorded:{transcript}",
             recorded,
             recorded,
             content_hash=recorded.content_hash,

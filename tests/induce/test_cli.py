@@ -99,6 +99,20 @@ def test_moved_tasks_can_be_named(induce_command, small_tasks, tmp_path):
     assert induce_command("score", run, "--tasks", moved).code == 0
 
 
+def test_a_replay_can_be_resumed_from_another_folder(induce_command, tmp_path, monkeypatch):
+    task = {"id": "same", "examples": [{"input": 1, "output": 1}]}
+    answer = {"task": "same", "kind": "program", "program": "def f(x):\n    return x"}
+    (tmp_path / "tasks.jsonl").write_text(json.dumps(task))
+    (tmp_path / "answers.jsonl").write_text(json.dumps(answer))
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--proposer", "recorded:answers.jsonl", "--out", tmp_path / "run.sqlite"]
+    assert induce_command("solve", "tasks.jsonl", *arguments).code == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resumed = induce_command("resume", tmp_path / "run.sqlite")
+    assert (resumed.code, "1 of 1 tasks solved" in resumed.err) == (0, True)
+
+
 def test_what_is_piped_is_not_wrapped(induce_command, tmp_path, monkeypatch):
     long = "def f(x):\n    return [x[0], x[1]" + ", x[0] + x[1]" * 20 + "][:2]"
     task = {"id": "long", "examples": [{"input": [1, 2], "output": [1, 2]}]}
@@ -125,7 +139,7 @@ def test_resume_refuses_changed_tasks(induce_command, small_tasks, tmp_path):
     [
         (["solve", "missing.jsonl"], "missing.jsonl"),
         (["solve", "{tasks}", "--proposer", "oracle"], "there is no proposer 'oracle'"),
-        (["solve", "{tasks}", "--proposer", "recorded:none"], "cannot read the transcript none"),
+        (["solve", "{tasks}", "--proposer", "recorded:none"], "cannot read the transcript"),
         (["solve", "{tasks}", "--out", "/proc/run.sqlite"], "cannot start the run log /proc/run.sqlite"),
         (["solve", "{tasks}", "--out", "{tasks}"], "exists already"),
         (["score", "missing.sqlite"], "there is no run log missing.sqlite"),
