@@ -187,7 +187,8 @@ class TestProcesses:
 def servers(host: int | None = None) -> list[psutil.Process]:
     """The fork servers of a host, this process unless said otherwise."""
     children = psutil.Process(host or os.getpid()).children()
-    return [child for child in children if str(GUEST) in child.cmdline()]
+    alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if str(GUEST) in child.cmdline()]
 
 
 def confined(server: psutil.Process) -> list[psutil.Process]:
