@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sandboxes.errors import SandboxError
 from sandboxes.guest import values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sandboxes.limits import Limits
     from sandboxes.program import CallStyle
 
 _INT64 = range(-(2**63), 2**63)
@@ -27,6 +29,12 @@ def encode_inputs(call: CallStyle, inputs: Sequence[Any]) -> list[str]:
         except ValueError as error:
             raise ValueError(f"input {index}: {error}") from error
     return texts
+
+
+def refuse_processes(limits: Limits) -> None:
+    """Raise ``SandboxError`` where ``limits`` ask for what no sandbox gives: more than one process."""
+    if limits.processes > 1:
+        raise SandboxError(f"a sandbox gives a program one process, not {limits.processes}; set processes=1")
 
 
 def _check(call: CallStyle, value: Any) -> None:

@@ -30,28 +30,35 @@ What is **not** covered:
 
 Programs have one process and one thread. Runs are repeatable: the seeds of hashes, ``random`` and
 ``numpy.random`` are fixed; only ``secrets`` and a ``random.Random()`` without a seed are not.
-``sandboxes.guest.preload`` lists the modules that programs can import.
+``sandboxes.guest.preload`` lists the modules that programs can import; numpy and scipy are among them where
+the interpreter has them.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import json
 import os
+import subprocess
 import sys
 import warnings
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sandboxes.arguments import encode_inputs
+from sandboxes.arguments import encode_inputs, refuse_processes
+from sandboxes.cancellation import Cancellation
+from sandboxes.connection import Connection
+from sandboxes.environment import PACKAGES, Environment
 from sandboxes.errors import SandboxError
 from sandboxes.fork_runner import run_program
-from sandboxes.server_pool import ServerPool
-from sandboxes.server_process import ServerProcess
+from sandboxes.process_transport import ProcessTransport
+from sandboxes.server_pool import RECYCLE_AFTER, ServerPool
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sandboxes.execution import Execution
     from sandboxes.limits import Limits
@@ -69,16 +76,27 @@ class EmbeddedSandbox:
     The servers start when they are first needed, in a fraction of a second. Close the sandbox, or use it in a
     ``with`` statement. Where this machine cannot confine programs none runs: ``run`` raises ``SandboxError``.
     ``relaxed`` runs them nonetheless, within the layers that there are, and warns with a ``RuntimeWarning``.
+    ``python`` is the interpreter that runs the programs, the present one by default: one of another
+    environment gives them another version of Python, numpy or scipy. ``packages`` are those beyond the
+    standard library that programs may import, where that interpreter has them.
 
     Raises ``SandboxError`` on systems other than Linux, and ``ValueError`` for fewer than one server.
     """
 
-    def __init__(self, servers: int | None = None, relaxed: bool = False) -> None:
+    def __init__(
+        self,
+        servers: int | None = None,
+        relaxed: bool = False,
+        python: str | Path | None = None,
+        packages: Sequence[str] = tuple(PACKAGES),
+        recycle_after: int = RECYCLE_AFTER,
+    ) -> None:
         if not sys.platform.startswith("linux"):
             raise SandboxError(_NOT_LINUX)
         if servers is not None and servers < 1:
             raise ValueError(f"a sandbox needs at least one server, not {servers}")
-        self._pool = ServerPool(servers or len(os.sched_getaffinity(0)), _Starter(relaxed))
+        starter = _Starter(relaxed, None if python is None else str(python), packages)
+        self._pool = ServerPool(servers or len(os.sched_getaffinity(0)), starter, recycle_after=recycle_after)
         self._close = weakref.finalize(self, self._pool.close)
 
     @property
@@ -86,18 +104,27 @@ class EmbeddedSandbox:
         """How many programs run at the same time; further callers of ``run`` wait."""
         return self._pool.size
 
-    def run(self, program: Program, inputs: Sequence[Any], limits: Limits) -> list[Execution]:
+    @property
+    def environment(self) -> Environment:
+        """What programs run in; starts a server where there is none yet."""
+        with self._pool.lend(Cancellation()) as server:
+            return Environment.of("embedded", server.hello)
+
+    def run(
+        self,
+        program: Program,
+        inputs: Sequence[Any],
+        limits: Limits,
+        cancellation: Cancellation | None = None,
+    ) -> list[Execution]:
         """Run ``program`` on each of ``inputs``; see ``Sandbox.run``.
 
         The module runs once for all inputs, and once more after each death, with a budget of its own; its
         seconds are counted with the input that follows. What a program printed is lost where it dies.
         Raises ``SandboxError`` also where ``limits`` ask for more than one process.
         """
-        if limits.processes > 1:
-            raise SandboxError(
-                f"the embedded sandbox gives a program one process, not {limits.processes}; set processes=1"
-            )
-        return run_program(self._pool, program, encode_inputs(program.call, inputs), limits)
+        refuse_processes(limits)
+        return run_program(self._pool, program, encode_inputs(program.call, inputs), limits, cancellation)
 
     def close(self) -> None:
         """Stop every process of the sandbox; a ``run`` under way raises ``SandboxError``."""
@@ -108,6 +135,21 @@ class EmbeddedSandbox:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+def capabilities() -> Capabilities:
+    """Start a server, confine a process for trial, and say what there is. Never raises ``SandboxError``."""
+    if not sys.platform.startswith("linux"):
+        return Capabilities(_NOT_LINUX)
+    try:
+        server = _start(True, None, tuple(PACKAGES))
+    except SandboxError as error:
+        return Capabilities(str(error))
+    hello = server.hello
+    server.dispose()
+    return Capabilities(
+        hello.missing, hello.landlock_abi, hello.drops_privileges, hello.python, dict(hello.packages)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,31 +164,20 @@ class Capabilities:
     landlock_abi: int = 0
     drops_privileges: bool = False
     python: str | None = None
-    numpy: str | None = None
-
-
-def capabilities() -> Capabilities:
-    """Start a server, confine a process for trial, and say what there is. Never raises ``SandboxError``."""
-    if not sys.platform.startswith("linux"):
-        return Capabilities(_NOT_LINUX)
-    try:
-        server = _start(relaxed=True)
-    except SandboxError as error:
-        return Capabilities(str(error))
-    hello = server.hello
-    server.dispose()
-    return Capabilities(hello.missing, hello.landlock_abi, hello.drops_privileges, hello.python, hello.numpy)
+    packages: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Starter:
     """Starts servers, and refuses those that cannot confine programs unless ``relaxed``."""
 
-    def __init__(self, relaxed: bool) -> None:
+    def __init__(self, relaxed: bool, python: str | None, packages: Sequence[str]) -> None:
         self._relaxed = relaxed
+        self._python = python
+        self._packages = tuple(packages)
         self._warned = False
 
-    def __call__(self) -> ServerProcess:
-        server = _start(relaxed=self._relaxed)
+    def __call__(self) -> Connection:
+        server = _start(self._relaxed, self._python, self._packages)
         missing = server.hello.missing
         if missing is not None and not self._relaxed:
             server.dispose()
@@ -161,13 +192,35 @@ class _Starter:
         return server
 
 
-def _start(*, relaxed: bool) -> ServerProcess:
-    command = [sys.executable, "-S", "-P", "-s", str(GUEST)]
-    if (numpy := importlib.util.find_spec("numpy")) is not None and numpy.origin is not None:
-        command += ["--numpy", str(Path(numpy.origin).parents[1])]
+def _start(relaxed: bool, python: str | None, packages: Sequence[str]) -> Connection:
+    command = [python or sys.executable, "-S", "-P", "-s", str(GUEST), "--remove-folder"]
+    for site in _sites(python, packages):
+        command += ["--site", site]
+    for package in packages:
+        command += ["--package", package]
     if relaxed:
         command.append("--relaxed")
-    return ServerProcess(command, _environment())
+    return Connection(ProcessTransport(command, _environment()))
+
+
+def _sites(python: str | None, packages: Sequence[str]) -> list[str]:
+    """Give the folders in which an interpreter finds the packages."""
+    if python is not None:
+        return list(_sites_of(python))
+    specs = [importlib.util.find_spec(package) for package in packages]
+    return sorted({str(Path(spec.origin).parents[1]) for spec in specs if spec is not None and spec.origin})
+
+
+@functools.lru_cache(maxsize=16)
+def _sites_of(python: str) -> tuple[str, ...]:
+    question = "import json, sys; print(json.dumps([entry for entry in sys.path if entry]))"
+    try:
+        done = subprocess.run(
+            [python, "-P", "-s", "-c", question], capture_output=True, text=True, timeout=60, check=True
+        )
+        return tuple(json.loads(done.stdout))
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise SandboxError(f"{python} is no Python of version 3.11 or newer: {error}") from error
 
 
 def _environment() -> dict[str, str]:
@@ -176,9 +229,6 @@ def _environment() -> dict[str, str]:
         "PYTHONHASHSEED": "0",  # so that runs are repeatable; hence no -I, which ignores it
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
-        "OPENBLAS_NUM_THREADS": "1",  # a process with threads cannot fork safely
-        "OMP_NUM_THREADS": "1",
-        "MKL_NUM_THREADS": "1",
     }
     if "LD_LIBRARY_PATH" in os.environ:  # without it, some interpreters do not start
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import random
+import time
 from typing import TYPE_CHECKING
 
+from sandboxes.cancellation import Cancellation
+from sandboxes.connection import ServerDiedError, UnreachableError
 from sandboxes.errors import SandboxError
 from sandboxes.execution import Execution, Status
 from sandboxes.guest import wire
 from sandboxes.guest.values import NotDataError, loads
-from sandboxes.server_process import ServerDiedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from sandboxes.connection import Connection
     from sandboxes.limits import Limits
     from sandboxes.program import Program
     from sandboxes.server_pool import ServerPool
-    from sandboxes.server_process import ServerProcess
 
 WALL_FACTOR, WALL_EXTRA = 10.0, 2.0
 """Wall-clock limit of an input: ten times its CPU seconds, and two seconds more. It is for programs that
@@ -27,80 +30,169 @@ sleep; a busy machine must not be mistaken for one."""
 SILENCE_SECONDS = 30.0
 """How long beyond an input's wall-clock limit a server may be silent before it is taken for dead."""
 
+DEATHS = 2
+"""How many servers may die under one run, each replaced by another. A program that brings down every one of
+them is more likely to be the cause than not, and must not go on for ever."""
+
 _MAX_ERROR = 1000
 _REPORTED: tuple[Status, ...] = ("ok", "raised", "out_of_memory", "bad_output")
 
 
-def run_program(pool: ServerPool, program: Program, inputs: Sequence[str], limits: Limits) -> list[Execution]:
+def run_program(
+    pool: ServerPool,
+    program: Program,
+    inputs: Sequence[str],
+    limits: Limits,
+    cancellation: Cancellation | None = None,
+) -> list[Execution]:
     """Run ``program`` on ``inputs``, which are JSON texts; fork anew after each input that it dies on.
 
-    A server that fails is replaced once. Raises ``SandboxError`` where the second fails too, and
-    ``ValueError`` where program and inputs are too long to travel.
+    A server that fails is replaced, ``DEATHS`` times at most. Where none can be reached the pool's patience
+    counts. Raises ``SandboxError`` beyond that, ``RunCancelledError``, and ``ValueError`` where program and
+    inputs are too long to travel.
     """
+    cancellation = cancellation or Cancellation()
     executions: list[Execution] = []
-    failed_before = False
+    packages: frozenset[str] | None = None
+    deaths = 0
+    backoff = _Backoff(pool, cancellation)
     while len(executions) < len(inputs):
         try:
-            with pool.lend() as server:
+            with pool.lend(cancellation) as server:
+                backoff = _Backoff(pool, cancellation)
+                obtainable = _obtainable(program, server.hello.packages)
+                if packages is None:
+                    packages = _mentioned(program, inputs, obtainable)
                 while len(executions) < len(inputs):
-                    executions += _run_fork(server, program, inputs[len(executions) :], limits)
+                    fork = _Fork(packages & obtainable, obtainable, limits)
+                    found = fork.run(server, program, inputs[len(executions) :])
+                    packages |= fork.wanted
+                    executions += found
         except ServerDiedError as error:
-            if failed_before:
+            deaths += 1
+            if deaths > DEATHS:
                 raise SandboxError(
-                    f"the sandbox's server failed twice: {error}; see whether this machine is out of memory"
+                    f"the sandbox's server failed {deaths} times: {error}; see whether its machine is "
+                    "out of memory"
                 ) from error
-            failed_before = True
+        except UnreachableError as error:
+            backoff.wait(error)
     return executions
 
 
-def _run_fork(
-    server: ServerProcess, program: Program, inputs: Sequence[str], limits: Limits
-) -> list[Execution]:
-    """Run a program in one fork, as far as it gets: on all inputs, or to the one it dies on.
-
-    A module that fails or dies does so for all inputs. Raises ``ServerDiedError``.
-    """
-    wall_seconds = WALL_FACTOR * limits.seconds + WALL_EXTRA
-    server.send(_request(program, inputs, limits, wall_seconds))
-    executions: list[Execution] = []
-    loaded = forged = False
-    while True:
-        kind, payload = server.receive(wall_seconds + SILENCE_SECONDS)
-        if kind == wire.LOADED:
-            loaded = True
-        elif kind == wire.END:
-            end = json.loads(payload)
-            if end and not forged:
-                execution = Execution(end["status"], error=end["error"], seconds=end["seconds"])
-                executions += [execution] if loaded else [execution] * len(inputs)
-            return executions
-        elif kind not in (wire.RESULT, wire.LAST, wire.FAILED):
-            raise ServerDiedError(payload.decode("utf-8", "replace"))
-        elif not forged:
-            try:
-                execution = _read_execution(payload, limits)
-            except NotDataError:
-                forged = True
-                execution = Execution("killed", error="the program forged a message")
-            executions += [execution] * len(inputs) if kind == wire.FAILED else [execution]
+def longest_run(limits: Limits, inputs: int) -> float:
+    """Give the seconds after which a run that has a server must be over, whatever the program does."""
+    return (inputs + 1) * _wall_seconds(limits) + SILENCE_SECONDS
 
 
-def _request(program: Program, inputs: Sequence[str], limits: Limits, wall_seconds: float) -> bytes:
-    request = {
-        "inputs": len(inputs),
-        "seconds": limits.seconds,
-        "wall_seconds": wall_seconds,
-        "memory_mb": limits.memory_mb,
-        "output_bytes": min(limits.output_bytes, wire.MAX_FRAME // 8),
-    }
-    head = {"source": program.source, "entry_point": program.entry_point, "call": program.call}
-    body = f'{json.dumps(head)[:-1]}, "inputs": [{", ".join(inputs)}]}}'.encode()
-    if len(body) > wire.MAX_FRAME:
-        raise ValueError(
-            f"the program and its inputs take {len(body)} bytes as JSON, and {wire.MAX_FRAME} can travel; "
-            "run it on fewer inputs at a time"
-        )
-    return wire.frame(wire.REQUEST, json.dumps(request).encode()) + wire.frame(wire.PROGRAM, body)
+class _Backoff:
+    """Waits longer and longer for a server that cannot be reached, until the pool's patience is at an end."""
+
+    def __init__(self, pool: ServerPool, cancellation: Cancellation) -> None:
+        self._pool = pool
+        self._cancellation = cancellation
+        self._seconds = 0.05
+        self._deadline: float | None = None
+
+    def wait(self, error: UnreachableError) -> None:
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = now + self._pool.patience
+        left = self._deadline - now
+        if left <= 0:
+            raise error
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311 - so that many callers do not come back all at once
+        self._pool.wait(min(self._seconds * jitter, left), self._cancellation)
+        self._seconds = min(2 * self._seconds, 2.0)
+
+
+def _obtainable(program: Program, packages: Iterable[str]) -> frozenset[str]:
+    allowed = frozenset(packages)
+    return allowed if program.packages is None else allowed & program.packages
+
+
+def _mentioned(program: Program, inputs: Sequence[str], packages: Iterable[str]) -> frozenset[str]:
+    """Guess which packages the program will import; one that it imports by surprise, it will want."""
+    found = {name for name in packages if name in program.source}
+    if program.call == "grid_ndarray" or any('"$ndarray"' in text for text in inputs):
+        found.add("numpy")
+    return frozenset(found)
+
+
+def _wall_seconds(limits: Limits) -> float:
+    return WALL_FACTOR * limits.seconds + WALL_EXTRA
+
+
+class _Fork:
+    """A program in one fork, with some packages loaded and more of them obtainable."""
+
+    def __init__(self, packages: frozenset[str], obtainable: frozenset[str], limits: Limits) -> None:
+        self._packages = packages
+        self._more = obtainable - packages
+        self._limits = limits
+        self.wanted: frozenset[str] = frozenset()
+
+    def run(self, server: Connection, program: Program, inputs: Sequence[str]) -> list[Execution]:
+        """Run the program as far as it gets: on all inputs, or to the one it dies on.
+
+        A module that fails or dies does so for all inputs. Where the program turns out to want a package, it
+        is named in ``wanted``, and there are no executions. Raises ``ServerDiedError``.
+        """
+        limits = self._limits
+        server.send(self._request(program, inputs))
+        executions: list[Execution] = []
+        loaded = forged = False
+        while True:
+            kind, payload = server.receive(_wall_seconds(limits) + SILENCE_SECONDS)
+            if kind == wire.LOADED:
+                loaded = True
+            elif kind == wire.END:
+                end = json.loads(payload)
+                if self.wanted:
+                    return []
+                if end and not forged:
+                    execution = Execution(end["status"], error=end["error"], seconds=end["seconds"])
+                    executions += [execution] if loaded else [execution] * len(inputs)
+                return executions
+            elif kind == wire.WANT and payload.decode("utf-8", "replace") in self._more:
+                self.wanted = frozenset({payload.decode()})
+            elif kind in (wire.RESULT, wire.LAST, wire.FAILED, wire.WANT):
+                if forged:
+                    continue
+                try:
+                    execution = _read_execution(payload, limits)
+                except NotDataError:
+                    forged = True
+                    execution = Execution("killed", error="the program forged a message")
+                executions += [execution] * (1 if loaded else len(inputs))
+            elif kind == wire.BUSY:
+                raise UnreachableError("the sandbox service has too many requests already; try again later")
+            elif kind == wire.REFUSED:
+                raise SandboxError(
+                    f"the sandbox service refuses: {_one_line(payload.decode('utf-8', 'replace'))}"
+                )
+            elif kind != wire.WAITING:
+                raise ServerDiedError(payload.decode("utf-8", "replace"))
+
+    def _request(self, program: Program, inputs: Sequence[str]) -> bytes:
+        limits = self._limits
+        request = {
+            "inputs": len(inputs),
+            "seconds": limits.seconds,
+            "wall_seconds": _wall_seconds(limits),
+            "memory_mb": limits.memory_mb,
+            "output_bytes": min(limits.output_bytes, wire.MAX_FRAME // 8),
+            "packages": sorted(self._packages),
+            "obtainable": sorted(self._more),
+        }
+        head = {"source": program.source, "entry_point": program.entry_point, "call": program.call}
+        body = f'{json.dumps(head)[:-1]}, "inputs": [{", ".join(inputs)}]}}'.encode()
+        if len(body) > wire.MAX_FRAME:
+            raise ValueError(
+                f"program and inputs take {len(body)} bytes as JSON, and {wire.MAX_FRAME} can travel; "
+                "run it on fewer inputs at a time"
+            )
+        return wire.frame(wire.REQUEST, json.dumps(request).encode()) + wire.frame(wire.PROGRAM, body)
 
 
 def _read_execution(payload: bytes, limits: Limits) -> Execution:

@@ -27,15 +27,20 @@ class Program:
     """Python source with a function to call.
 
     ``source`` is a complete module: it holds every import and helper that it uses.
-    ``entry_point`` names the function, ``call`` says how an input becomes its arguments.
+    ``entry_point`` names the function, ``call`` says how an input becomes its arguments. ``packages`` are
+    those beyond the standard library that it may import, ``None`` for all that the sandbox has.
     """
 
     source: str
     entry_point: str
     call: CallStyle = "single"
+    packages: frozenset[str] | None = None
 
     @property
     def key(self) -> str:
         """Content hash (SHA-256, hexadecimal) of all that decides what running it does."""
-        content = "\0".join((self.call, self.entry_point, self.source))
+        parts = [self.call, self.entry_point, self.source]
+        if self.packages is not None:
+            parts.insert(0, f"packages={','.join(sorted(self.packages))}")
+        content = "\0".join(parts)
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()

@@ -4,27 +4,48 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING
 
+from sandboxes.connection import Connection, ServerDiedError
 from sandboxes.errors import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sandboxes.server_process import ServerProcess
+    from sandboxes.cancellation import Cancellation
+
+IDLE_SECONDS = 10.0
+"""A server that had nothing to do for so long is asked whether it is still there before it is lent."""
+
+RECYCLE_AFTER = 20_000
+"""Requests after which a server is replaced by a fresh one."""
 
 
 class ServerPool:
-    """Lends servers to threads. A server whose loan ends in an exception is replaced by the next."""
+    """Lends servers to threads. A server whose loan ends in an exception is replaced by the next.
 
-    def __init__(self, size: int, start: Callable[[], ServerProcess]) -> None:
+    ``patience`` is how long a caller waits, in seconds, for a server that cannot be reached just now.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        start: Callable[[], Connection],
+        *,
+        recycle_after: int = RECYCLE_AFTER,
+        patience: float = 0.0,
+    ) -> None:
         self._size = size
         self._start = start
+        self._recycle_after = recycle_after
+        self.patience = patience
         self._closed = False
-        self._vacate()
+        self._changed = threading.Condition()
+        self._running: set[Connection] = set()
+        self._free = _unstarted(size)
         _pools.add(self)
 
     @property
@@ -33,69 +54,105 @@ class ServerPool:
         return self._size
 
     @contextlib.contextmanager
-    def lend(self) -> Iterator[ServerProcess]:
+    def lend(self, cancellation: Cancellation) -> Iterator[Connection]:
         """Wait for a free server, start it where need be, and take it back at the end.
 
         Raises ``SandboxError`` where the pool is closed, be it in the course of the loan, or where the server
-        does not start.
+        does not start; ``RunCancelledError`` where the run is cancelled, be it in the course of the loan.
         """
-        server = self._free.get()  # the last one used is the first one lent: its memory is warm
+        server = self._take(cancellation)  # the last one used is the first one lent: its memory is warm
         try:
-            self._refuse_if_closed()
-            if server is None:
-                server = self._start()
-                with self._lock:
-                    self._running.add(server)
-            self._refuse_if_closed()
-            yield server
+            server = self._checked(server)
+            with cancellation.calling(server.kill):
+                self._refuse_if_closed()
+                cancellation.check()
+                yield server
+            server.requests += 1
+            server.idle_since = time.monotonic()
         except BaseException:
             self._discard(server)
             server = None
             self._refuse_if_closed()  # which is then why the loan failed
+            cancellation.check()
             raise
         finally:
-            if self._closed:
+            if server is not None and (self._closed or server.requests >= self._recycle_after):
                 self._discard(server)
                 server = None
-            self._free.put(server)
+            with self._changed:
+                self._free.append(server)
+                self._changed.notify()
+
+    def wait(self, seconds: float, cancellation: Cancellation) -> None:
+        """Let time pass, but no longer than until the pool is closed or the run cancelled, which raises."""
+        deadline = time.monotonic() + seconds
+        with cancellation.calling(self._wake), self._changed:
+            while (left := deadline - time.monotonic()) > 0 and not (self._closed or cancellation.cancelled):
+                self._changed.wait(left)
+        self._refuse_if_closed()
+        cancellation.check()
 
     def close(self) -> None:
         """End every server, those on loan included: their borrowers get a ``SandboxError``."""
-        with self._lock:
+        with self._changed:
             self._closed = True
             running = list(self._running)
+            idle = [server for server in self._free if server is not None]
+            self._free[:] = _unstarted(len(self._free))
+            self._changed.notify_all()  # whoever waits for a server learns that there is none
         for server in running:
             server.kill()
-        taken = 0
-        with contextlib.suppress(queue.Empty):  # the rest is on loan, and discarded as it comes back
-            while True:
-                self._discard(self._free.get_nowait())
-                taken += 1
-        for _ in range(taken):
-            self._free.put(None)  # whoever waits for a server learns that there is none
+        for server in idle:
+            self._discard(server)  # those on loan are discarded as they come back
 
     def forget(self) -> None:
         """Leave the servers to the process that this one was forked from, and start with none."""
         for server in self._running:
             server.abandon()
-        self._vacate()
+        self._changed = threading.Condition()  # a thread that is not here may hold the old one
+        self._running = set()
+        self._free = _unstarted(self._size)
 
-    def _vacate(self) -> None:
-        self._lock = threading.Lock()
-        self._running: set[ServerProcess] = set()
-        self._free: queue.LifoQueue[ServerProcess | None] = queue.LifoQueue()
-        for _ in range(self._size):
-            self._free.put(None)
+    def _take(self, cancellation: Cancellation) -> Connection | None:
+        with cancellation.calling(self._wake), self._changed:
+            while not (self._free or self._closed or cancellation.cancelled):
+                self._changed.wait()
+            self._refuse_if_closed()
+            cancellation.check()
+            return self._free.pop()
 
-    def _discard(self, server: ServerProcess | None) -> None:
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _checked(self, server: Connection | None) -> Connection:
+        """Give the server, or a new one where there is none or it has died in its idle time."""
+        if server is not None and time.monotonic() - server.idle_since > IDLE_SECONDS:
+            try:
+                server.ping()
+            except ServerDiedError:
+                self._discard(server)
+                server = None
+        if server is None:
+            self._refuse_if_closed()
+            server = self._start()
+            with self._changed:
+                self._running.add(server)
+        return server
+
+    def _discard(self, server: Connection | None) -> None:
         if server is not None:
-            with self._lock:
+            with self._changed:
                 self._running.discard(server)
             server.dispose()
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise SandboxError("the sandbox is closed; make a new one")
+
+
+def _unstarted(count: int) -> list[Connection | None]:
+    return [None] * count
 
 
 _pools: weakref.WeakSet[ServerPool] = weakref.WeakSet()

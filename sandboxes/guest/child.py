@@ -14,6 +14,7 @@ from time import process_time  # by name: a program may replace what the module 
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from . import confine, values, wire
+from .preload import let_want
 from .report import FILENAME, describe
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ _MAX_ERROR = 1000
 def run(layers: confine.Layers, request: int, result: int, limits: dict[str, Any]) -> NoReturn:
     """Read a program from ``request``, run it confined, and write what it gives to ``result``."""
     try:
-        body = json.loads(wire.read(request, wire.PROGRAM) or b"")
+        _, program = wire.read(request, wire.PROGRAM) or (b"", b"")
+        body = json.loads(program)
         # Address space alone, of which no page is touched.
         reserve = mmap.mmap(-1, _RESERVE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         try:
@@ -42,9 +44,15 @@ def run(layers: confine.Layers, request: int, result: int, limits: dict[str, Any
             wire.write(result, wire.frame(wire.BROKEN, str(error).encode()))
         else:
             wire.write(result, wire.frame(wire.READY))
+            let_want(limits["obtainable"], lambda package: _want(result, package))
             _Run(body, result, limits["output_bytes"], reserve).all()
     finally:
         os._exit(0)  # no exit handlers, no finalizers: they would be the program's
+
+
+def _want(result: int, package: str) -> NoReturn:
+    wire.write(result, wire.frame(wire.WANT, package.encode()))
+    os._exit(0)  # the program starts again where that package is loaded
 
 
 class _Run:

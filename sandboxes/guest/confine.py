@@ -25,6 +25,7 @@ _CONFINED = "confined"
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 _SECCOMP_MODE_FILTER = 2
+_CAPABILITY_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3: sets of 64 bits
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446  # one number on every architecture
 _LANDLOCK_CREATE_RULESET_VERSION = 1
 
@@ -77,9 +78,7 @@ def apply(layers: Layers, result: int, memory_mb: int) -> None:
     _prefer_for_oom_kill()
     _limit_resources(memory_mb)
     _drop_privileges(layers)
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user has cleared it, so not before
-    if os.getppid() != layers.server:
-        raise ConfinementError("the server died")
+    die_with(layers.server)  # a change of user clears it, so not before
     _prctl(_PR_SET_DUMPABLE, 0)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     if layers.landlock_ruleset >= 0:
@@ -88,6 +87,13 @@ def apply(layers: Layers, result: int, memory_mb: int) -> None:
             raise ConfinementError(f"Landlock: {os.strerror(ctypes.get_errno())}")
     _keep_only(result, layers.null)
     _install_filter(layers)
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel end this process with its parent. Raises ``ConfinementError``."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise ConfinementError("the server died")
 
 
 def _prefer_for_oom_kill() -> None:
@@ -122,6 +128,7 @@ def _limit_resources(memory_mb: int) -> None:
 
 def _drop_privileges(layers: Layers) -> None:
     if os.geteuid() != 0:
+        _drop_capabilities(layers)
         return
     try:
         os.setgroups([])
@@ -130,6 +137,13 @@ def _drop_privileges(layers: Layers) -> None:
     except OSError as error:
         if not layers.relaxed:
             raise ConfinementError(f"root cannot become user {UNPRIVILEGED}: {error}") from error
+
+
+def _drop_capabilities(layers: Layers) -> None:
+    """Give up what a process that is not root may have been given nonetheless."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    if _libc.capset(header, (ctypes.c_uint32 * 6)()) and not layers.relaxed:
+        raise ConfinementError(f"capabilities: {os.strerror(ctypes.get_errno())}")
 
 
 def _keep_only(result: int, null: int) -> None:

@@ -1,4 +1,4 @@
-"""The modules a program may import: pure computing from the standard library, and numpy.
+"""The modules a program may import: pure computing from the standard library, numpy and scipy.
 
 They are imported before the first fork, since a program cannot open files. That is no line of defence: what
 a program may *do* is decided by ``confine``.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.machinery
+import os
 import random
 import sys
 from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import ModuleType
 
 MODULES = """
@@ -36,15 +37,30 @@ ENCODINGS = """
 """.split()
 """Text encodings, which ``str.encode`` imports when it first meets one."""
 
-NUMPY_MODULES = """
-    numpy.char numpy.fft numpy.lib.stride_tricks numpy.linalg numpy.ma numpy.polynomial numpy.random numpy.rec
-    numpy.strings numpy.typing
-""".split()
-"""Modules of numpy that ``import numpy`` leaves for later; not every version has all of them."""
+# A process with threads cannot fork safely.
+_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+PACKAGES = {
+    "numpy": """
+        numpy.char numpy.fft numpy.lib.stride_tricks numpy.linalg numpy.ma numpy.polynomial numpy.random
+        numpy.rec numpy.strings numpy.typing
+    """.split(),
+    "scipy": """
+        scipy.cluster.hierarchy scipy.cluster.vq scipy.constants scipy.fft scipy.integrate scipy.interpolate
+        scipy.linalg scipy.ndimage scipy.optimize scipy.signal scipy.sparse scipy.sparse.csgraph
+        scipy.sparse.linalg scipy.spatial scipy.spatial.distance scipy.special scipy.stats
+    """.split(),
+}
+"""Packages beyond the standard library, with those of their modules that importing them leaves for later; not
+every version has all of them. Of any other package, the package itself is imported."""
 
 
 class _NothingElse(MetaPathFinder):
     """Stands where the file system was, and says so."""
+
+    def __init__(self) -> None:
+        self.obtainable: frozenset[str] = frozenset()
+        self.want: Callable[[str], object] = str
 
     def find_spec(
         self,
@@ -52,30 +68,74 @@ class _NothingElse(MetaPathFinder):
         path: Sequence[str] | None,  # noqa: ARG002
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> NoReturn:
+        if fullname.partition(".")[0] in self.obtainable:
+            self.want(fullname.partition(".")[0])
         raise ModuleNotFoundError(f"No module named {fullname!r} in the sandbox", name=fullname)
 
 
-def preload(numpy_folder: str | None) -> str | None:
-    """Import everything, then take the file system off the import path; return numpy's version.
+_nothing_else = _NothingElse()
+_FOLDERS = sys.path[1:]  # the first is that of this package
 
-    ``numpy_folder`` is the folder that holds the package ``numpy``; where there is none, programs do without.
-    """
+
+def preload() -> None:
+    """Import what programs may of the standard library; take the file system off the import path."""
     for name in MODULES + [f"encodings.{encoding}" for encoding in ENCODINGS]:
         importlib.import_module(name)
-    version = None
-    if numpy_folder is not None:
-        sys.path.append(numpy_folder)
-        version = str(importlib.import_module("numpy").__version__)
-        for name in NUMPY_MODULES:
+    _take_away_the_file_system()
+
+
+def find_packages(folders: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Give those of the packages that lie in one of the folders, with their versions where known."""
+    found = {}
+    for name in names:
+        for folder in folders:
+            if os.path.isdir(os.path.join(folder, name)):
+                found[name] = _version(folder, name)
+                break
+    return found
+
+
+def load_packages(folders: Sequence[str], names: Iterable[str]) -> None:
+    """Import packages beyond the standard library, in a process of their own."""
+    sys.path[:] = [*_FOLDERS, *folders]
+    sys.meta_path[:] = [
+        importlib.machinery.BuiltinImporter,
+        importlib.machinery.FrozenImporter,
+        importlib.machinery.PathFinder,
+    ]
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    for name in names:
+        importlib.import_module(name)
+        for module in PACKAGES.get(name, ()):
             with contextlib.suppress(ModuleNotFoundError):
-                importlib.import_module(name)
+                importlib.import_module(module)
+    os.environ.clear()
+    if (generators := sys.modules.get("numpy.random.bit_generator")) is not None:
         # Generators that are made without a seed ask this for one; each input finds ``random`` seeded.
-        sys.modules["numpy.random.bit_generator"].randbits = random.getrandbits  # type: ignore[attr-defined]
+        generators.randbits = random.getrandbits  # type: ignore[attr-defined]
+    _take_away_the_file_system()
+
+
+def let_want(obtainable: Iterable[str], want: Callable[[str], object]) -> None:
+    """Call ``want`` when the program imports one of the ``obtainable`` packages, which are not loaded."""
+    _nothing_else.obtainable = frozenset(obtainable)
+    _nothing_else.want = want
+
+
+def _take_away_the_file_system() -> None:
     sys.path.clear()
     sys.path_importer_cache.clear()
     sys.meta_path[:] = [
         importlib.machinery.BuiltinImporter,
         importlib.machinery.FrozenImporter,
-        _NothingElse(),
+        _nothing_else,
     ]
-    return version
+
+
+def _version(folder: str, name: str) -> str:
+    """Read a package's version off the name of the folder that ``pip`` leaves beside it."""
+    for entry in os.listdir(folder):
+        stem, dot, _ = entry.lower().rpartition(".dist-info")
+        if dot and stem.rpartition("-")[0] == name.lower():
+            return stem.rpartition("-")[2]
+    return "unknown"

@@ -6,7 +6,6 @@ its CPU clock, its exit status, the end of its result pipe.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gc
 import json
@@ -16,11 +15,12 @@ import platform
 import select
 import signal
 import time
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from . import child, confine, wire
 from .mailbox import Mailbox
-from .preload import preload
+from .preload import find_packages, load_packages, preload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,48 +32,146 @@ _EXIT_GRACE = 0.2  # seconds between the end of a child's result pipe and its ow
 _COMPANY = 0.002  # seconds for which a result waits, to travel together with the next
 
 
-def main(argv: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Serve requests on standard input until it ends."""
-    options = argparse.ArgumentParser(prog="guest")
-    options.add_argument("--numpy", metavar="FOLDER", help="the folder that holds the package numpy")
-    options.add_argument("--relaxed", action="store_true", help="run without the layers that are missing")
-    chosen = options.parse_args(argv)
+    options = _Options.parse(arguments)
     try:
-        _serve(_greet(chosen.numpy, chosen.relaxed))
+        _serve(*_greet(options))
     except (_EndError, BrokenPipeError):
         pass  # nobody is left to tell
     finally:
-        with contextlib.suppress(OSError):
-            os.rmdir(os.getcwd())  # made by the host for this server; where it is not empty, it stays
+        if options.remove_folder:
+            with contextlib.suppress(OSError):
+                os.rmdir(os.getcwd())  # made by the host for this server; where it is not empty, it stays
 
 
-def _greet(numpy_folder: str | None, relaxed: bool) -> confine.Layers:
+@dataclass(slots=True)
+class _Options:
+    """``--site FOLDER`` holds packages, ``--package NAME`` may be imported; both can be repeated.
+
+    ``--relaxed`` runs programs without the layers that are missing; ``--remove-folder`` removes the folder in
+    which the server was started when it ends.
+    """
+
+    sites: list[str] = field(default_factory=list)
+    packages: list[str] = field(default_factory=list)
+    relaxed: bool = False
+    remove_folder: bool = False
+
+    @classmethod
+    def parse(cls, arguments: Sequence[str]) -> _Options:
+        options = cls()
+        rest = list(arguments)
+        while rest:
+            name = rest.pop(0)  # argparse would be a megabyte more to fork
+            if name == "--site":
+                options.sites.append(rest.pop(0))
+            elif name == "--package":
+                options.packages.append(rest.pop(0))
+            elif name == "--relaxed":
+                options.relaxed = True
+            elif name == "--remove-folder":
+                options.remove_folder = True
+            else:
+                raise SystemExit(f"guest: unknown option {name}")
+        return options
+
+
+def _greet(options: _Options) -> tuple[confine.Layers, _Tiers]:
     """Make ready for the first fork, and tell the host."""
-    numpy = preload(numpy_folder)
+    packages = find_packages(options.sites, options.packages)
+    preload()
     os.environ.clear()
-    layers = confine.prepare(relaxed)
+    layers = confine.prepare(options.relaxed)
     hello = {
         "protocol": wire.PROTOCOL,
         "python": platform.python_version(),
-        "numpy": numpy,
+        "packages": packages,
         "missing": confine.probe(layers),
         "landlock_abi": layers.landlock_abi,
         "drops_privileges": os.geteuid() == 0,
     }
+    _freeze()
+    wire.write(STDOUT, wire.frame(wire.HELLO, json.dumps(hello).encode()))
+    return layers, _Tiers(layers, options.sites)
+
+
+def _freeze() -> None:
     gc.collect()
     gc.freeze()  # a collection in a child would write to, and so copy, all that it inherited
-    wire.write(STDOUT, wire.frame(wire.HELLO, json.dumps(hello).encode()))
-    return layers
 
 
-def _serve(layers: confine.Layers) -> None:
+def _serve(layers: confine.Layers, tiers: _Tiers) -> None:
     try:
-        while (request := wire.read(STDIN, wire.REQUEST)) is not None:
-            _Fork(layers, json.loads(request)).serve()
+        while (message := wire.read(STDIN, wire.REQUEST, wire.PING)) is not None:
+            kind, payload = message
+            if kind == wire.PING:
+                wire.write(STDOUT, wire.frame(wire.PONG))
+                continue
+            request = json.loads(payload)
+            if request["packages"]:
+                tiers.serve(request["packages"], payload)
+            else:
+                _Fork(layers, request).serve()
     except BrokenPipeError:
         raise
     except (wire.ProtocolError, ValueError, KeyError, OSError) as error:
-        wire.write(STDOUT, wire.frame(wire.BROKEN, f"{type(error).__name__}: {error}".encode()))
+        _tell_broken(error)
+
+
+def _tell_broken(error: Exception) -> None:
+    wire.write(STDOUT, wire.frame(wire.BROKEN, f"{type(error).__name__}: {error}".encode()))
+
+
+class _Tiers:
+    """Copies of this process that have loaded packages: a fork takes the longer, the more there is to copy.
+
+    Each is started for the first program that needs its packages. Its requests come through a pipe; all else
+    it has in common with this process: the programs on standard input, the results on standard output.
+    """
+
+    def __init__(self, layers: confine.Layers, sites: Sequence[str]) -> None:
+        self._layers = layers
+        self._sites = sites
+        self._pipes: dict[tuple[str, ...], tuple[int, int]] = {}
+
+    def serve(self, packages: Sequence[str], request: bytes) -> None:
+        """Have one request served. Raises ``_EndError`` where that process ends, which has said why."""
+        key = tuple(packages)
+        if key not in self._pipes:
+            self._pipes[key] = self._start(key)
+        requests, done = self._pipes[key]
+        wire.write(requests, wire.frame(wire.REQUEST, request))
+        if not os.read(done, 1):
+            raise _EndError
+
+    def _start(self, packages: tuple[str, ...]) -> tuple[int, int]:
+        (requests_out, requests_in), (done_out, done_in) = os.pipe(), os.pipe()
+        server = os.getpid()
+        if os.fork() == 0:
+            try:
+                confine.die_with(server)
+                os.close(requests_in)
+                os.close(done_out)
+                self._be(packages, requests_out, done_in)
+            finally:
+                os._exit(0)
+        os.close(requests_out)
+        os.close(done_in)
+        return requests_in, done_out
+
+    def _be(self, packages: tuple[str, ...], requests: int, done: int) -> None:
+        try:
+            load_packages(self._sites, packages)
+            _freeze()
+            layers = replace(self._layers, server=os.getpid())
+            while (message := wire.read(requests, wire.REQUEST)) is not None:
+                _Fork(layers, json.loads(message[1])).serve()
+                os.write(done, b".")
+        except (_EndError, BrokenPipeError):
+            pass
+        except Exception as error:  # an installation can be broken in any way
+            _tell_broken(error)
 
 
 class _EndError(Exception):
@@ -138,11 +236,11 @@ class _Fork:
     def _relay(self) -> None:
         """Pass on what the child says, as long as it keeps to its budget and to the order of frames."""
         self._restart_budget()
-        if self._next(wire.LOADED, wire.FAILED) == wire.FAILED:
+        if self._next(wire.LOADED, wire.FAILED, wire.WANT) != wire.LOADED:
             return
         for _ in range(self._inputs):
             self._restart_budget()
-            if self._next(wire.RESULT, wire.LAST) == wire.LAST:
+            if self._next(wire.RESULT, wire.LAST, wire.WANT) != wire.RESULT:
                 return
 
     def _restart_budget(self) -> None:

@@ -5,16 +5,26 @@ UTF-8 encoded JSON or nothing. A result is three parts, a line break between the
 as JSON; the value as JSON, both without line breaks; what was printed, as it is. Each can thus be measured
 before it is read. In order of travel::
 
-    HELLO    server → host    once: protocol version, versions of Python and numpy, layers of confinement
-    REQUEST  host → server    the number of inputs and the limits; the server forks
+    HELLO    server → host    once: protocol version, versions of Python and packages, layers of confinement
+    PING     host → server    whether it is there, while it has nothing to do
+    PONG     server → host    it is
+    REQUEST  host → server    the number of inputs, the limits and the packages; the server forks
     PROGRAM  host → child     the program and its inputs; the server never holds them
     READY    child → server   the program was read
     LOADED   child → server   the module ran; its inputs follow
     FAILED   child → host     the module did not run; the result holds for every input
     RESULT   child → host     the result for one input, in order
     LAST     child → host     as RESULT, and the child ends: it has no memory left
+    WANT     child → host     the name of a package that the program imports and that was not loaded
     END      server → host    the fork is over, and how, where it died before its last result
     BROKEN   both → host      the sandbox itself failed; the server exits
+
+Between a host and a service that lends servers to many hosts, there are four more::
+
+    TOKEN    host → service   first of all: protocol version and the token that lets it in, as JSON
+    WAITING  service → host   the request waits for a free server; repeated, so that nobody takes it for dead
+    BUSY     service → host   too much waits already; the request was dropped, and can be sent again later
+    REFUSED  service → host   why the token, the version or the request is not taken; the service hangs up
 """
 
 from __future__ import annotations
@@ -22,7 +32,7 @@ from __future__ import annotations
 import os
 import struct
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of the protocol. A host refuses a server of another version."""
 
 MAX_FRAME = 64 * 1024 * 1024
@@ -34,6 +44,8 @@ MAX_HEAD = 1 << 16
 HEADER = struct.Struct("!cI")
 
 HELLO = b"H"
+PING = b"I"
+PONG = b"O"
 REQUEST = b"Q"
 PROGRAM = b"P"
 READY = b"Y"
@@ -41,8 +53,13 @@ LOADED = b"L"
 FAILED = b"F"
 RESULT = b"R"
 LAST = b"T"
+WANT = b"W"
 END = b"E"
 BROKEN = b"B"
+TOKEN = b"K"
+WAITING = b"A"
+BUSY = b"U"
+REFUSED = b"X"
 
 
 class ProtocolError(Exception):
@@ -79,8 +96,8 @@ def take(received: bytearray, longest: int = MAX_FRAME) -> tuple[bytes, bytes] |
     return kind, payload
 
 
-def read(descriptor: int, expected: bytes) -> bytes | None:
-    """Read one frame of the ``expected`` kind and return its payload, or ``None`` at the end of the stream.
+def read(descriptor: int, *expected: bytes) -> tuple[bytes, bytes] | None:
+    """Read one frame of an ``expected`` kind, as its kind and payload, or ``None`` at the end of the stream.
 
     Raises ``ProtocolError`` for another kind, a payload that is too long, or a frame that is cut off.
     """
@@ -88,12 +105,12 @@ def read(descriptor: int, expected: bytes) -> bytes | None:
     if header is None:
         return None
     kind, length = HEADER.unpack(header)
-    if kind != expected or length > MAX_FRAME:
+    if kind not in expected or length > MAX_FRAME:
         raise ProtocolError(f"expected a frame of kind {expected!r}, got {kind!r} of {length} bytes")
     payload = _read_exactly(descriptor, length)
-    if payload is None:
+    if payload is None and length:
         raise ProtocolError("the stream ended inside a frame")
-    return payload
+    return kind, payload or b""
 
 
 def _read_exactly(descriptor: int, length: int) -> bytes | None:
