@@ -229,6 +229,7 @@ def _environment() -> dict[str, str]:
         "PYTHONHASHSEED": "0",  # so that runs are repeatable; hence no -I, which ignores it
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
+        "LD_BIND_NOW": "1",  # or each fork would look up each C function that it calls
     }
     if "LD_LIBRARY_PATH" in os.environ:  # without it, some interpreters do not start
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]

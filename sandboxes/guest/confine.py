@@ -13,8 +13,12 @@ import resource
 import signal
 import sys
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from . import seccomp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 UNPRIVILEGED = 65534
 """The user and group that a program runs as where the server is root: ``nobody`` nearly everywhere."""
@@ -47,7 +51,8 @@ class Layers:
     """What the server prepares once for all its children."""
 
     server: int
-    filter: bytes | None
+    resource_limits: tuple[tuple[int, int], ...]
+    filter: _FilterProgram | None
     landlock_abi: int
     landlock_ruleset: int
     null: int
@@ -60,7 +65,8 @@ def prepare(relaxed: bool) -> Layers:
     abi = max(_libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION), 0)
     return Layers(
         server=os.getpid(),
-        filter=seccomp.filter_for(os.uname().machine if is_64_bit else "32-bit"),
+        resource_limits=tuple(_resource_limits()),
+        filter=_assemble_filter(os.uname().machine if is_64_bit else "32-bit"),
         landlock_abi=abi,
         landlock_ruleset=_deny_all_ruleset(abi) if abi else -1,
         null=os.open(os.devnull, os.O_RDWR),
@@ -76,7 +82,7 @@ def apply(layers: Layers, result: int, memory_mb: int) -> None:
     """
     os.setsid()
     _prefer_for_oom_kill()
-    _limit_resources(memory_mb)
+    _limit_resources(layers, memory_mb)
     _drop_privileges(layers)
     die_with(layers.server)  # a change of user clears it, so not before
     _prctl(_PR_SET_DUMPABLE, 0)
@@ -98,21 +104,23 @@ def die_with(parent: int) -> None:
 
 def _prefer_for_oom_kill() -> None:
     try:
-        with open("/proc/self/oom_score_adj", "wb", buffering=0) as score:
-            score.write(b"1000")
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)  # it is closed with all the others
+        os.write(score, b"1000")
     except OSError:
         pass  # no /proc: the kernel then chooses by size alone
 
 
-def _limit_resources(memory_mb: int) -> None:
-    try:
-        with open("/proc/self/statm", "rb", buffering=0) as statm:
-            present = int(statm.read(100).split()[0]) * resource.getpagesize()
-    except OSError as error:
-        raise ConfinementError(f"the memory limit needs /proc: {error}") from error
-    address_space = min(present + memory_mb * 1024 * 1024, sys.maxsize)
+def _limit_resources(layers: Layers, memory_mb: int) -> None:
+    for kind, value in layers.resource_limits:
+        resource.setrlimit(kind, (value, value))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = min(_address_space() + memory_mb * 1024 * 1024, sys.maxsize)
+    value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (value, value))
+
+
+def _resource_limits() -> Iterator[tuple[int, int]]:
     for kind, wanted in (
-        (resource.RLIMIT_AS, address_space),
         (resource.RLIMIT_STACK, _STACK_BYTES),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
@@ -122,8 +130,15 @@ def _limit_resources(memory_mb: int) -> None:
         (resource.RLIMIT_NOFILE, _OPEN_FILES),
     ):
         _, hard = resource.getrlimit(kind)
-        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(kind, (value, value))
+        yield kind, wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+
+
+def _address_space() -> int:
+    try:
+        statm = os.open("/proc/self/statm", os.O_RDONLY)
+        return int(os.read(statm, 100).split()[0]) * resource.getpagesize()
+    except OSError as error:
+        raise ConfinementError(f"the memory limit needs /proc: {error}") from error
 
 
 def _drop_privileges(layers: Layers) -> None:
@@ -158,12 +173,16 @@ def _install_filter(layers: Layers) -> None:
         if not layers.relaxed:
             raise ConfinementError(f"no seccomp filter for the architecture {os.uname().machine}")
         return
-    program = _FilterProgram(len(layers.filter) // 8, layers.filter)
     try:
-        _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program))
+        _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(layers.filter))
     except ConfinementError:
         if not layers.relaxed:
             raise
+
+
+def _assemble_filter(machine: str) -> _FilterProgram | None:
+    code = seccomp.filter_for(machine)
+    return code and _FilterProgram(len(code) // 8, code)
 
 
 def _deny_all_ruleset(abi: int) -> int:
