@@ -108,7 +108,7 @@ def solve_disturbed(tasks: Path, log: Path, kills: int, seconds: float, seed: in
             return {"kills": killed, "kills_that_left_a_journal": interrupted_writes, "orphans": orphans}
         while not log.exists() and process.poll() is None:
             time.sleep(0.005)
-        time.sleep(dice.uniform(0, 1.5 * seconds / (kills + 1)))
+        time.sleep(dice.uniform(0, seconds / (kills + 1)))
         if process.poll() is not None:
             raise SystemExit(f"the run ended before kill {killed + 1}; give it more --tasks or fewer --kills")
         children = psutil.Process(process.pid).children(recursive=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from hypotheses.proposer import Implementer, Proposer, Request
 from hypotheses.selection import SelectionRule, best_of_round, select
 from hypotheses.task import Task
 from hypotheses.verification import contradiction, verify
-from sandboxes import Limits, Program, ProposerError, Sandbox
+from sandboxes import Cancellation, Limits, Program, ProposerError, Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,9 @@ class Recorder(Protocol):
 class Solver:
     """Solves tasks with one proposer and one sandbox, both of which the caller owns and closes.
 
-    ``implementer`` is needed where the proposer hands over hypotheses without programs.
+    ``implementer`` is needed where the proposer hands over hypotheses without programs. ``packages`` are
+    those beyond the standard library that programs may import, by the tasks' family; programs of a family
+    that is not in it may import all that the sandbox has.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Solver:
         config: SolverConfig | None = None,
         limits: Limits | None = None,
         recorder: Recorder | None = None,
+        packages: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self.proposer = proposer
         self.sandbox = sandbox
@@ -90,6 +93,7 @@ class Solver:
         self.config = config or SolverConfig()
         self.limits = limits or Limits()
         self.recorder = recorder
+        self.packages = packages or {}
         self._threads = ThreadPoolExecutor(sandbox.concurrency, thread_name_prefix="induce-judge")
 
     async def solve(self, task: Task) -> Solution:
@@ -151,6 +155,7 @@ class _Loop:
         self._task = task
         self._threads = threads
         self._verdicts: dict[str, asyncio.Future[Verdict]] = {}
+        self._cancellation = Cancellation()
         self._entries: list[Entry] = []
         self._completions: dict[int, tuple[int, Completion]] = {}
         self._spent = Usage()
@@ -158,6 +163,12 @@ class _Loop:
 
     async def run(self) -> tuple[Trace, Solution]:
         """Run rounds until a candidate satisfies every example, or nothing more is proposed or allowed."""
+        try:
+            return await self._rounds()
+        finally:
+            self._cancellation.cancel()  # programs that still run, though nobody waits for them any more
+
+    async def _rounds(self) -> tuple[Trace, Solution]:
         started = time.perf_counter()
         feedback: tuple[Feedback, ...] = ()
         rounds = 0
@@ -250,8 +261,15 @@ class _Loop:
     async def _judge(self, program: Program) -> Verdict:
         """Run a program, each distinct one once, and no more at a time than the sandbox can take."""
         if program.key not in self._verdicts:
+            solver = self._solver
             verdict = asyncio.get_running_loop().run_in_executor(
-                self._threads, verify, program, self._task, self._solver.sandbox, self._solver.limits
+                self._threads,
+                verify,
+                replace(program, packages=solver.packages.get(self._task.family, program.packages)),
+                self._task,
+                solver.sandbox,
+                solver.limits,
+                self._cancellation,
             )
             verdict.add_done_callback(_retrieve)
             self._verdicts[program.key] = verdict

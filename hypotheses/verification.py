@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypotheses.equality import canonical, equal
 from hypotheses.hypothesis import Verdict
 from hypotheses.task import Task
-from sandboxes import Limits, Program, Sandbox
+from sandboxes import Cancellation, Execution, Limits, Program, Sandbox
 
 
-def verify(program: Program, task: Task, sandbox: Sandbox, limits: Limits) -> Verdict:
+def verify(
+    program: Program,
+    task: Task,
+    sandbox: Sandbox,
+    limits: Limits,
+    cancellation: Cancellation | None = None,
+) -> Verdict:
     """Run ``program`` on every example and every query of ``task``, in one go, and compare the outputs.
+
+    A program that satisfies every example is run once more, on each input in a process of its own: what it
+    keeps from one input to the next cannot make it look right. That second run is what counts.
 
     Raises ``SandboxError`` where the sandbox, not the program, failed.
     """
-    inputs = [example.input for example in task.examples]
-    runs = sandbox.run(program, [*inputs, *task.queries], limits)
-    executions, query_executions = runs[: len(inputs)], runs[len(inputs) :]
+    inputs = [*(example.input for example in task.examples), *task.queries]
+    verdict = _compare(task, sandbox.run(program, inputs, limits, cancellation))
+    if verdict.consistent and len(inputs) > 1:
+        apart = [run for value in inputs for run in sandbox.run(program, [value], limits, cancellation)]
+        verdict = _compare(task, apart)
+    return verdict
+
+
+def _compare(task: Task, runs: Sequence[Execution]) -> Verdict:
+    executions, query_executions = runs[: len(task.examples)], runs[len(task.examples) :]
     correct = tuple(
         run.ok and equal(run.value, example.output, task.tolerance)
         for run, example in zip(executions, task.examples, strict=True)

@@ -55,14 +55,16 @@ def start_run(
     return Run(RunLog.create(path or _new_path(settings), info), tasks, proposer, settings)
 
 
-def resume_run(path: Path, on_bad: BadTaskHandler, source: str | None = None) -> Run:
+def resume_run(
+    path: Path, on_bad: BadTaskHandler, source: str | None = None, present: Settings | None = None
+) -> Run:
     """Open a run to go on with it, under the settings it was started with.
 
     How programs are contained is for this machine's user to say, not for the log, which may be somebody
     else's: the settings of the sandbox and of the runs folder are the present ones.
 
     ``on_bad`` is told of bad tasks where the run was started so as to skip them; ``source`` is where the
-    tasks are now, if they have moved.
+    tasks are now, if they have moved; ``present`` are the present settings.
 
     Raises ``RunLogError`` where the tasks or the transcript are no longer what they were.
     """
@@ -70,7 +72,7 @@ def resume_run(path: Path, on_bad: BadTaskHandler, source: str | None = None) ->
     with contextlib.ExitStack() as on_error:
         on_error.callback(log.close)
         info = log.info
-        settings = _settings_of(log)
+        settings = _settings_of(log, present or resolve_settings())
         tasks = reload_tasks(log, on_bad, source)
         proposer = make_proposer(info.proposer, settings)
         if proposer.content_hash != info.proposer_hash:
@@ -107,8 +109,7 @@ def reload_tasks(log: RunLog, on_bad: BadTaskHandler, source: str | None = None)
     return tasks
 
 
-def _settings_of(log: RunLog) -> Settings:
-    present = resolve_settings()
+def _settings_of(log: RunLog, present: Settings) -> Settings:
     try:
         recorded = Settings.model_validate(log.info.settings)
     except ValueError as error:

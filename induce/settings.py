@@ -32,10 +32,21 @@ class _Group(BaseModel):
 
 
 class SandboxSettings(_Group):
-    """The embedded sandbox."""
+    """Where programs run, and with what."""
 
-    servers: int | None = Field(None, ge=1, description="fork servers; default: one a core")
+    back_end: str = Field(
+        "embedded", description="embedded, docker, docker:IMAGE, unix:///SOCKET or tls://HOST:PORT"
+    )
+    servers: int | None = Field(None, ge=1, description="programs at a time; default: one a core")
     relaxed: bool = Field(False, description="run on a machine that lacks seccomp, less contained")
+    python: Path | None = Field(None, description="interpreter of the embedded sandbox; default: this one")
+    packages: Mapping[str, tuple[str, ...]] = Field(
+        default_factory=lambda: {"sygus": (), "prose": ()},
+        description="packages that programs may import, by family of tasks; a family not named: all",
+    )
+    monty: bool = Field(False, description="run what Monty can run there, which is faster")
+    ca: Path | None = Field(None, description="certificates to trust for tls://; default: the system's")
+    patience: float = Field(30.0, ge=0, description="seconds to wait for an engine or service that went away")
 
 
 class SearchSettings(_Group):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from hypotheses.proposer import Implementer, Proposer
 from hypotheses.recorded import RecordedProposer
+from hypotheses.run_log import RunLog
 from hypotheses.search import SearchProposer
 from hypotheses.solver import Recorder, Solver, SolverConfig
+from induce.sandboxing import open_sandbox
 from induce.settings import Settings
-from sandboxes import EmbeddedSandbox, ProposerError
+from sandboxes import ProposerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,15 @@ def make_proposer(spec: str, settings: Settings) -> WiredProposer:
 
 @contextlib.contextmanager
 def open_solver(
-    wired: WiredProposer, settings: Settings, recorder: Recorder | None = None
+    wired: WiredProposer,
+    settings: Settings,
+    recorder: Recorder | None = None,
+    remark: Callable[[str], object] = warnings.warn,
 ) -> Iterator[Solver]:
-    """Give a solver with a sandbox of its own, which is closed at the end."""
+    """Give a solver with a sandbox of its own, which is closed at the end.
+
+    ``remark`` is told where a run log's programs ran in another environment so far.
+    """
     chosen = settings.solver
     config = SolverConfig(
         rounds=chosen.rounds or wired.rounds,
@@ -83,7 +92,14 @@ def open_solver(
         stop_early=wired.stop_early,
         concurrency=chosen.concurrency or wired.concurrency,
     )
-    with EmbeddedSandbox(servers=settings.sandbox.servers, relaxed=settings.sandbox.relaxed) as sandbox:
+    with open_sandbox(settings.sandbox) as sandbox:
+        if isinstance(recorder, RunLog):
+            before = recorder.environments
+            if not recorder.enter(sandbox.environment):
+                remark(
+                    f"programs ran in {before[-1]} so far, and now run in {sandbox.environment}: "
+                    "they may behave differently"
+                )
         yield Solver(
             wired.proposer,
             sandbox,
@@ -91,4 +107,5 @@ def open_solver(
             config=config,
             limits=settings.limits,
             recorder=recorder,
+            packages={family: frozenset(names) for family, names in settings.sandbox.packages.items()},
         )

@@ -7,7 +7,9 @@
 42
 """
 
+from sandboxes.cancellation import Cancellation, RunCancelledError, run_async
 from sandboxes.embedded import EmbeddedSandbox
+from sandboxes.environment import Environment
 from sandboxes.errors import (
     ClusterError,
     InduceError,
@@ -25,18 +27,22 @@ from sandboxes.sandbox import Sandbox
 
 __all__ = [
     "CallStyle",
+    "Cancellation",
     "ClusterError",
     "EmbeddedSandbox",
+    "Environment",
     "Execution",
     "InduceError",
     "Limits",
     "MemoryStoreError",
     "Program",
     "ProposerError",
+    "RunCancelledError",
     "RunLogError",
     "Sandbox",
     "SandboxError",
     "SettingsError",
     "Status",
     "TaskFormatError",
+    "run_async",
 ]

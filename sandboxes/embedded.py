@@ -105,6 +105,11 @@ class EmbeddedSandbox:
         return self._pool.size
 
     @property
+    def servers(self) -> ServerPool:
+        """Its servers, for a service that lends them to other hosts."""
+        return self._pool
+
+    @property
     def environment(self) -> Environment:
         """What programs run in; starts a server where there is none yet."""
         with self._pool.lend(Cancellation()) as server:

@@ -26,6 +26,12 @@ class Environment:
     packages: Mapping[str, str] = field(default_factory=dict)
     more: Mapping[str, str] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """Name it in words, as in ``Python 3.12.1 with numpy 2.4.6 (embedded)``."""
+        packages = " and ".join(f"{name} {version}" for name, version in sorted(self.packages.items()))
+        details = ", ".join([self.back_end, *self.more.values()])
+        return f"Python {self.python}{' with ' if packages else ''}{packages} ({details})"
+
     @classmethod
     def of(cls, back_end: str, hello: Hello, **more: str) -> Self:
         """Read what a server says of itself."""

@@ -18,7 +18,7 @@ from hypotheses.hypothesis import Judged, Solution, Trace
 from hypotheses.run_log import schema
 from hypotheses.run_log.records import TaskWriter, now, read_judged, read_solution
 from hypotheses.task import Task
-from sandboxes import RunLogError
+from sandboxes import Environment, RunLogError
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,9 @@ class RunLog:
         try:
             with log._engine.connect() as connection:
                 _check_schema(path, connection)
+            if not read_only:
+                with log._engine.begin() as connection:
+                    schema.create(connection)
         except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
             log.close()
             raise RunLogError(f"{path} is no run log of induce, or is damaged: {_cause(error)}") from error
@@ -121,6 +124,25 @@ class RunLog:
         row["settings"] = json.loads(row["settings"])
         return RunInfo(**row)
 
+    def enter(self, environment: Environment) -> bool:
+        """Record what programs run in from now on; give whether it is what they ran in so far."""
+        self._refuse_if_read_only()
+        known = self.environments
+        if environment not in known[-1:]:
+            values = {"entered": now(), "environment": json.dumps(asdict(environment))}
+            with _failures(self.path, "write"), self._engine.begin() as connection:
+                connection.execute(schema.ENVIRONMENTS.insert().values(values))
+        return environment in (known[-1:] or [environment])
+
+    @property
+    def environments(self) -> list[Environment]:
+        """What programs ran in, first to last; more than one where the run was resumed in another."""
+        with self._reading() as connection:
+            if not sa.inspect(connection).has_table(schema.ENVIRONMENTS.name):
+                return []
+            query = sa.select(schema.ENVIRONMENTS.c.environment).order_by(schema.ENVIRONMENTS.c.id)
+            return [Environment(**json.loads(text)) for text in connection.scalars(query)]
+
     def finished(self, task_id: str) -> bool:
         """Whether the task has its solution in the log."""
         query = sa.select(schema.SOLUTIONS.c.id).where(schema.SOLUTIONS.c.task_id == task_id)
@@ -137,8 +159,7 @@ class RunLog:
 
     def record(self, task: Task, trace: Trace, solution: Solution) -> None:
         """Record a finished task in one transaction."""
-        if self._lock is None:
-            raise RunLogError(f"the run log {self.path} is not open for writing")
+        self._refuse_if_read_only()
         with _failures(self.path, "write"), self._engine.begin() as connection:
             TaskWriter(connection, task.id).write(trace, solution)
 
@@ -203,6 +224,10 @@ class RunLog:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def _refuse_if_read_only(self) -> None:
+        if self._lock is None:
+            raise RunLogError(f"the run log {self.path} is not open for writing")
+
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         with _failures(self.path, "read"), self._engine.connect() as connection:
@@ -263,7 +288,7 @@ def _check_schema(path: Path, connection: sa.Connection) -> None:
             f"{path} has schema version {version} and this induce reads {schema.SCHEMA_VERSION}; "
             "read it with the induce that wrote it"
         )
-    if found != schema.OBJECTS:
+    if not schema.OBJECTS - schema.LATER <= found <= schema.OBJECTS:
         raise RunLogError(f"{path} is no run log of induce: it has other tables, views or triggers")
 
 

@@ -87,7 +87,13 @@ class TaskWriter:
         if program.key not in self._verdict_ids:
             known = sa.select(schema.PROGRAMS.c.key).where(schema.PROGRAMS.c.key == program.key)
             if self._connection.execute(known).first() is None:
-                self._insert(schema.PROGRAMS, key=program.key, **asdict(program))
+                self._insert(
+                    schema.PROGRAMS,
+                    key=program.key,
+                    source=program.source,
+                    entry_point=program.entry_point,
+                    call=program.call,  # the packages it may import are in the run's settings
+                )
             self._verdict_ids[program.key] = self._insert(
                 schema.VERDICTS,
                 task_id=self._task_id,

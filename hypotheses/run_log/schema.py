@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 
 SCHEMA_VERSION = 1
@@ -21,6 +23,13 @@ RUN = sa.Table(
     sa.Column("proposer", sa.Text, nullable=False),
     sa.Column("proposer_hash", sa.Text, nullable=False),
     sa.Column("settings", sa.Text, nullable=False),
+)
+ENVIRONMENTS = sa.Table(
+    "environments",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("entered", sa.Text, nullable=False),
+    sa.Column("environment", sa.Text, nullable=False),
 )
 COMPLETIONS = sa.Table(
     "completions",
@@ -98,20 +107,28 @@ def _trigger(table: str, action: str) -> str:
 
 _ACTIONS = ("UPDATE", "DELETE")
 
-OBJECTS = (
-    {("table", table) for table in METADATA.tables}
-    | {("index", index.name) for table in METADATA.tables.values() for index in table.indexes}
-    | {("trigger", _trigger(table, action)) for table in METADATA.tables for action in _ACTIONS}
-)
+
+def _objects(tables: Iterable[sa.Table]) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        {("table", table.name) for table in tables}
+        | {("index", str(index.name)) for table in tables for index in table.indexes}
+        | {("trigger", _trigger(table.name, action)) for table in tables for action in _ACTIONS}
+    )
+
+
+OBJECTS = _objects(METADATA.tables.values())
 """All that a run log's schema consists of, by kind and name."""
+
+LATER = _objects([ENVIRONMENTS])
+"""Those of them that the first logs of this version lack; one that is gone on with gets them."""
 
 
 def create(connection: sa.Connection) -> None:
-    """Create the tables, and the triggers that refuse every update and delete."""
+    """Create the tables, and the triggers that refuse every update and delete, where they are not there."""
     METADATA.create_all(connection)
     for table in METADATA.tables:
         for action in _ACTIONS:
             connection.exec_driver_sql(
-                f"CREATE TRIGGER {_trigger(table, action)} BEFORE {action} ON {table} "
+                f"CREATE TRIGGER IF NOT EXISTS {_trigger(table, action)} BEFORE {action} ON {table} "
                 "BEGIN SELECT RAISE(ABORT, 'a run log is append-only'); END"
             )

@@ -20,6 +20,14 @@ Shots = Annotated[int | None, typer.Option(min=1, help="Examples to show, of ben
 OutputColumn = Annotated[
     str | None, typer.Option(help="A spreadsheet's column with the outputs. Default: the last.")
 ]
+SandboxChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--sandbox",
+        help="Where programs run: embedded, docker, docker:IMAGE, unix:///SOCKET or tls://HOST:PORT. "
+        "Default: embedded.",
+    ),
+]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Report bad tasks and go on.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")]
 RunName = Annotated[

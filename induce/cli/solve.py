@@ -18,6 +18,7 @@ from induce.cli.options import (
     MovedTasks,
     OutputColumn,
     RunName,
+    SandboxChoice,
     Shots,
     SkipBad,
     Source,
@@ -55,6 +56,7 @@ def solve(
     shots: Shots = None,
     output_column: OutputColumn = None,
     skip_bad: SkipBad = False,
+    sandbox: SandboxChoice = None,
     details: Details = None,
     json: Json = False,
 ) -> None:
@@ -72,7 +74,11 @@ def solve(
       induce solve tasks.jsonl --seconds 30 --out run.sqlite
     """
     settings = resolve_settings(
-        {"solver": {"select": select, "attempts": attempts}, "search": {"seconds": seconds}}
+        {
+            "solver": {"select": select, "attempts": attempts},
+            "search": {"seconds": seconds},
+            "sandbox": {"back_end": sandbox},
+        }
     )
     loaded = load_tasks(
         tasks,
@@ -88,6 +94,7 @@ def solve(
 def resume(
     run: RunName,
     tasks: MovedTasks = None,
+    sandbox: SandboxChoice = None,
     details: Details = None,
     json: Json = False,
 ) -> None:
@@ -99,7 +106,8 @@ def resume(
 
       induce resume run.sqlite
     """
-    opened = resume_run(run_path(run, resolve_settings()), BadTasks(), tasks)
+    present = resolve_settings({"sandbox": {"back_end": sandbox}})
+    opened = resume_run(run_path(run, present), BadTasks(), tasks, present)
     left = opened.log.info.tasks - sum(opened.log.count().values())
     _work(opened, left, json=json, details=details)
 
@@ -117,7 +125,7 @@ def _work(run: Run, left: int, *, json: bool, details: bool | None) -> None:
 
 async def _solve_and_show(run: Run, display: Display, *, json: bool, details: bool | None) -> None:
     shown = 0
-    with open_solver(run.proposer, run.settings, run.log) as solver:
+    with open_solver(run.proposer, run.settings, run.log, display.remark) as solver:
         async with aclosing(solver.stream(run.unfinished())) as stream:
             async for task, solution in stream:
                 shown += 1

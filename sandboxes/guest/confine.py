@@ -182,7 +182,7 @@ def _install_filter(layers: Layers) -> None:
 
 def _assemble_filter(machine: str) -> _FilterProgram | None:
     code = seccomp.filter_for(machine)
-    return code and _FilterProgram(len(code) // 8, code)
+    return None if code is None else _FilterProgram(len(code) // 8, code)
 
 
 def _deny_all_ruleset(abi: int) -> int:

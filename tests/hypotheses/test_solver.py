@@ -248,12 +248,12 @@ def test_no_more_programs_run_than_the_sandbox_takes():
         running = most = 0
         lock = threading.Lock()
 
-        def run(self, program, inputs, limits):
+        def run(self, program, inputs, limits, cancellation=None):
             with self.lock:
                 self.running += 1
                 self.most = max(self.most, self.running)
             with EmbeddedSandbox(servers=1) as inner:
-                executions = inner.run(program, inputs, limits)
+                executions = inner.run(program, inputs, limits, cancellation)
             with self.lock:
                 self.running -= 1
             return executions
