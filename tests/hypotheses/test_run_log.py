@@ -1,5 +1,6 @@
 """The run log: whole, append-only, and clear about what is wrong."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from hypotheses.hypothesis import (
 )
 from hypotheses.run_log import RunInfo, RunLog
 from hypotheses.task import Task
-from sandboxes import Execution, Program, RunLogError
+from sandboxes import Environment, Execution, Program, RunLogError
 
 INFO = RunInfo("tasks.jsonl", {"shots": None}, "abc", 3, "search", "", {"limits": {}}, "0.1.0")
 TASK = Task.from_pairs([("a", (1, b"x"))], queries=["b"], id="one")
@@ -291,3 +292,36 @@ def test_a_file_of_the_users_gets_no_lock_beside_it(tmp_path):
     with pytest.raises(RunLogError, match="is no run log"):
         RunLog.open(tmp_path / "tasks.jsonl", read_only=False)
     assert [path.name for path in tmp_path.iterdir()] == ["tasks.jsonl"]
+
+
+class TestEnvironments:
+    HERE = Environment("embedded", "3.12.1", {"numpy": "2.4.6"})
+    THERE = Environment("docker", "3.11.7", {"numpy": "1.26.4", "scipy": "1.10.1"}, {"image": "x:1"})
+
+    def test_are_kept_in_order_each_time_they_change(self, tmp_path):
+        with RunLog.create(tmp_path / "run.sqlite", INFO) as log:
+            assert log.environments == []
+            assert log.enter(self.HERE)
+            assert log.enter(self.HERE)
+            assert not log.enter(self.THERE)
+            assert not log.enter(self.HERE)
+        with RunLog.open(tmp_path / "run.sqlite") as log:
+            assert log.environments == [self.HERE, self.THERE, self.HERE]
+            with pytest.raises(RunLogError, match="not open for writing"):
+                log.enter(self.HERE)
+
+    def test_a_log_from_before_they_were_kept_can_be_read_and_gone_on_with(self, tmp_path):
+        path = tmp_path / "run.sqlite"
+        RunLog.create(path, INFO).close()
+        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DROP TABLE environments")
+        with RunLog.open(path) as log:
+            assert log.environments == []
+        with RunLog.open(path, read_only=False) as log:
+            assert log.enter(self.HERE)
+        with RunLog.open(path) as log:
+            assert log.environments == [self.HERE]
+
+    def test_are_named_in_words(self):
+        assert str(self.HERE) == "Python 3.12.1 with numpy 2.4.6 (embedded)"
+        assert str(self.THERE) == "Python 3.11.7 with numpy 1.26.4 and scipy 1.10.1 (docker, x:1)"
