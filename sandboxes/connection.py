@@ -73,6 +73,20 @@ class Hello:
     drops_privileges: bool
     more: Mapping[str, Any] = field(default_factory=dict)
 
+    def check(self) -> None:
+        """Raise ``TypeError`` where a field is not what it should be: the server may be somebody else's."""
+        if not (
+            type(self.protocol) is int
+            and isinstance(self.python, str)
+            and isinstance(self.packages, dict)
+            and all(isinstance(version, str) for version in self.packages.values())
+            and isinstance(self.missing, str | None)
+            and type(self.landlock_abi) is int
+            and isinstance(self.drops_privileges, bool)
+            and isinstance(self.more, dict)
+        ):
+            raise TypeError("not a greeting")
+
 
 class Connection:
     """A greeted fork server. Not for several threads at once, but for ``kill``.
@@ -151,16 +165,18 @@ class Connection:
         if kind != wire.HELLO:
             raise ServerDiedError("it does not speak the protocol")
         try:
-            fields: dict[str, Any] = json.loads(payload)
-            theirs = fields.get("protocol")
-            if theirs == wire.PROTOCOL:
-                return Hello(**fields)
-        except (ValueError, TypeError, AttributeError) as error:
+            fields = json.loads(payload)
+            theirs = fields["protocol"]
+            if type(theirs) is int and theirs != wire.PROTOCOL:
+                raise ServerDiedError(
+                    f"it speaks version {theirs} of the protocol and this host version {wire.PROTOCOL}; "
+                    "install the same version of induce on both sides"
+                )
+            hello = Hello(**fields)
+            hello.check()
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ServerDiedError("it does not speak the protocol") from error
-        raise ServerDiedError(
-            f"it speaks version {theirs} of the protocol and this host version {wire.PROTOCOL}; "
-            "install the same version of induce on both sides"
-        )
+        return hello
 
 
 def _last_line(text: str) -> str:

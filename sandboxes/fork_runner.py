@@ -35,6 +35,7 @@ DEATHS = 2
 them is more likely to be the cause than not, and must not go on for ever."""
 
 _MAX_ERROR = 1000
+_DEATHS: tuple[Status, ...] = ("timed_out", "out_of_memory", "killed")
 _REPORTED: tuple[Status, ...] = ("ok", "raised", "out_of_memory", "bad_output")
 
 
@@ -142,17 +143,20 @@ class _Fork:
         server.send(self._request(program, inputs))
         executions: list[Execution] = []
         loaded = forged = False
-        while True:
+        frames = 0
+        while frames < len(inputs) + 3:  # LOADED, one for each input, at most a wish, END
             kind, payload = server.receive(_wall_seconds(limits) + SILENCE_SECONDS)
+            frames += kind != wire.WAITING
             if kind == wire.LOADED:
                 loaded = True
             elif kind == wire.END:
-                end = json.loads(payload)
+                death = _read_death(payload)
                 if self.wanted:
                     return []
-                if end and not forged:
-                    execution = Execution(end["status"], error=end["error"], seconds=end["seconds"])
-                    executions += [execution] if loaded else [execution] * len(inputs)
+                if death is not None and not forged:
+                    executions += [death] if loaded else [death] * len(inputs)
+                if not 0 < len(executions) <= len(inputs):
+                    raise ServerDiedError("it broke the protocol: a wrong number of results")
                 return executions
             elif kind == wire.WANT and payload.decode("utf-8", "replace") in self._more:
                 self.wanted = frozenset({payload.decode()})
@@ -173,6 +177,7 @@ class _Fork:
                 )
             elif kind != wire.WAITING:
                 raise ServerDiedError(payload.decode("utf-8", "replace"))
+        raise ServerDiedError("it broke the protocol: more frames than there can be")
 
     def _request(self, program: Program, inputs: Sequence[str]) -> bytes:
         limits = self._limits
@@ -193,6 +198,20 @@ class _Fork:
                 "run it on fewer inputs at a time"
             )
         return wire.frame(wire.REQUEST, json.dumps(request).encode()) + wire.frame(wire.PROGRAM, body)
+
+
+def _read_death(payload: bytes) -> Execution | None:
+    """Read what a server says of a fork's end: ``None`` where it had a result for each input before."""
+    try:
+        fields = json.loads(payload)
+        if fields == {}:
+            return None
+        status, error, seconds = fields["status"], fields["error"], float(fields["seconds"])
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as cause:
+        raise ServerDiedError("it broke the protocol: not the end of a fork") from cause
+    if status not in _DEATHS or not isinstance(error, str) or not math.isfinite(seconds):
+        raise ServerDiedError("it broke the protocol: not the end of a fork")
+    return Execution(status, error=_one_line(error), seconds=seconds)
 
 
 def _read_execution(payload: bytes, limits: Limits) -> Execution:

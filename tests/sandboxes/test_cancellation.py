@@ -90,8 +90,8 @@ def test_a_cancelled_task_ends_its_program():
     async def work() -> None:
         with EmbeddedSandbox(servers=1) as sandbox:
             task = asyncio.create_task(run_async(sandbox, SLEEP, [500], LONG))
-            while not busy(before):
-                await asyncio.sleep(0)  # noqa: ASYNC110 - nobody could set an event
+            while not busy(before):  # noqa: ASYNC110 - nobody could set an event
+                await asyncio.sleep(0)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
