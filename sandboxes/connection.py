@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import UnionType
 from typing import Any, Protocol
 
 from sandboxes.errors import SandboxError
@@ -75,16 +76,19 @@ class Hello:
 
     def check(self) -> None:
         """Raise ``TypeError`` where a field is not what it should be: the server may be somebody else's."""
-        if not (
-            type(self.protocol) is int
-            and isinstance(self.python, str)
-            and isinstance(self.packages, dict)
-            and all(isinstance(version, str) for version in self.packages.values())
-            and isinstance(self.missing, str | None)
-            and type(self.landlock_abi) is int
-            and isinstance(self.drops_privileges, bool)
-            and isinstance(self.more, dict)
-        ):
+        if not isinstance(self.packages, dict):
+            raise TypeError("not a greeting")
+        shape: list[tuple[object, type | UnionType]] = [
+            (self.protocol, int),
+            (self.python, str),
+            (self.packages, dict),
+            *((version, str) for version in self.packages.values()),
+            (self.missing, str | None),
+            (self.landlock_abi, int),
+            (self.drops_privileges, bool),
+            (self.more, dict),
+        ]
+        if not all(isinstance(value, kind) for value, kind in shape):
             raise TypeError("not a greeting")
 
 

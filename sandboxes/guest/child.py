@@ -68,79 +68,101 @@ class _Run:
         self._reserve = reserve
         self._module = types.ModuleType(MODULE_NAME)
         self._stdout = _Captured(output_bytes)
+        self._kind_of_last = wire.FAILED
         self._started = process_time()
 
     def all(self) -> None:
         """Run the module, then the entry point on each input; end at the first want of memory."""
-        kind_of_last = wire.FAILED
         try:
-            function = self._load()
-            if function is None:
-                return
-            wire.write(self._result, wire.frame(wire.LOADED))
-            kind_of_last = wire.LAST
-            for encoded in self._inputs:
-                self._one(function, encoded)
-                self._started = process_time()
-                self._stdout = _Captured(self._output_bytes)
+            self._all()
         except MemoryError as error:
             self._reserve.close()
             error.__traceback__ = None
             self._module.__dict__.clear()
-            self._send(kind_of_last, "out_of_memory", error="MemoryError")
+            self._send(self._kind_of_last, "out_of_memory", error="MemoryError")
+
+    # Short, as is every function that a MemoryError passes through: where the error leaves a handler, CPython
+    # notes the place as an int, which above 256 takes memory, and it tries again for ever where there is none.
+
+    def _all(self) -> None:
+        function = self._load()
+        if function is None:
+            return
+        wire.write(self._result, wire.frame(wire.LOADED))
+        self._kind_of_last = wire.LAST
+        for encoded in self._inputs:
+            self._one(function, encoded)
+            self._started = process_time()
+            self._stdout = _Captured(self._output_bytes)
 
     def _load(self) -> Callable[..., Any] | None:
         """Run the module and give its entry point; where that fails, report it and give ``None``."""
         linecache.cache[FILENAME] = (len(self._source), None, self._source.splitlines(True), FILENAME)
         sys.modules[MODULE_NAME] = self._module
         self._calm()
-        namespace = self._module.__dict__
         try:
-            exec(compile(self._source, FILENAME, "exec"), namespace)  # noqa: S102 - confined above
-            if self._entry_point not in namespace:
-                raise NameError(f"the program defines no {self._entry_point!r}")
-            function = namespace[self._entry_point]
-            if not callable(function):
-                raise TypeError(f"{self._entry_point!r} is not a function")
+            return self._define()
         except MemoryError:
             raise
         except BaseException as error:
             self._send(wire.FAILED, "raised", error=describe(error, self._source))
             return None
+
+    def _define(self) -> Callable[..., Any]:
+        namespace = self._module.__dict__
+        exec(compile(self._source, FILENAME, "exec"), namespace)  # noqa: S102 - confined above
+        if self._entry_point not in namespace:
+            raise NameError(f"the program defines no {self._entry_point!r}")
+        function = namespace[self._entry_point]
+        if not callable(function):
+            raise TypeError(f"{self._entry_point!r} is not a function")
         return function  # type: ignore[no-any-return]
 
     def _one(self, function: Callable[..., Any], encoded: Any) -> None:
         """Run the entry point on one input and report what came of it. Raises ``MemoryError``."""
         try:
-            value = self._apply(function, values.decode(encoded))
-            text = values.write_json(values.encode(value, max_size=self._output_bytes))
-            if len(text) > self._output_bytes:
-                raise values.TooLargeError
+            text = self._text(function, values.decode(encoded))
         except MemoryError:
             raise
-        except values.TooLargeError:
-            error = f"the value is too large: more than {self._output_bytes} bytes as JSON"
-            self._send(wire.RESULT, "bad_output", error=error)
-        except values.NotDataError as error:
-            self._send(wire.RESULT, "bad_output", error=str(error))
         except BaseException as error:
-            self._send(wire.RESULT, "raised", error=describe(error, self._source))
+            self._report(error)
         else:
             self._send(wire.RESULT, "ok", value=text)
+
+    def _text(self, function: Callable[..., Any], argument: Any) -> str:
+        """Call the entry point and write its value as JSON."""
+        value = self._apply(function, argument)
+        text = values.write_json(values.encode(value, max_size=self._output_bytes))
+        if len(text) > self._output_bytes:
+            raise values.TooLargeError
+        return text
+
+    def _report(self, error: BaseException) -> None:
+        """Report what the program or its value did wrong."""
+        if isinstance(error, values.TooLargeError):
+            message = f"the value is too large: more than {self._output_bytes} bytes as JSON"
+            self._send(wire.RESULT, "bad_output", error=message)
+        elif isinstance(error, values.NotDataError):
+            self._send(wire.RESULT, "bad_output", error=str(error))
+        else:
+            self._send(wire.RESULT, "raised", error=describe(error, self._source))
 
     def _apply(self, function: Callable[..., Any], argument: Any) -> Any:
         self._calm()
         try:
-            if self._call == "positional":
-                return function(*argument)
-            if self._call == "keyword":
-                return function(**argument)
-            return function(_grid(argument) if self._call == "grid_ndarray" else argument)
+            return self._invoke(function, argument)
         finally:
-            # What follows is not the program's any more.
+            # What follows is not the program's any more; its trace would see a call.
             sys.settrace(None)
             sys.setprofile(None)
-            sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_LIMIT))
+            _allow_recursion()
+
+    def _invoke(self, function: Callable[..., Any], argument: Any) -> Any:
+        if self._call == "positional":
+            return function(*argument)
+        if self._call == "keyword":
+            return function(**argument)
+        return function(_grid(argument) if self._call == "grid_ndarray" else argument)
 
     def _calm(self) -> None:
         """Give each input the same start: seeds and streams."""
@@ -186,6 +208,10 @@ class _Captured(io.RawIOBase):
     def text(self) -> str:
         """What was kept; a character cut in half is dropped."""
         return self._kept.decode("utf-8", "ignore")
+
+
+def _allow_recursion() -> None:
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_LIMIT))
 
 
 def _grid(rows: list[list[int]]) -> Any:

@@ -30,6 +30,9 @@ MODULES = """
 """.split()
 """Modules of the standard library, those included that others import only when they are used."""
 
+LATER_MODULES = ["_pylong"]
+"""Those that only later versions of Python have; this one turns very long integers into text and back."""
+
 ENCODINGS = """
     aliases ascii base64_codec charmap cp1252 cp437 cp850 hex_codec idna iso8859_1 iso8859_15 latin_1
     mac_roman punycode raw_unicode_escape rot_13 undefined unicode_escape utf_16 utf_16_be utf_16_le utf_32
@@ -81,6 +84,9 @@ def preload() -> None:
     """Import what programs may of the standard library; take the file system off the import path."""
     for name in MODULES + [f"encodings.{encoding}" for encoding in ENCODINGS]:
         importlib.import_module(name)
+    for name in LATER_MODULES:
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(name)
     _take_away_the_file_system()
 
 

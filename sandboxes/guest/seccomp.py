@@ -7,6 +7,11 @@ calls from ``arch/x86/entry/syscalls/syscall_64.tbl`` and ``include/uapi/asm-gen
 from __future__ import annotations
 
 import struct
+import types
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 ALLOWED = {
     "x86_64": {
@@ -103,20 +108,28 @@ _RETURN = 0x06  # BPF_RET | BPF_K
 
 _NUMBER, _ARCHITECTURE, _THIRD_ARGUMENT = 0, 4, 32  # offsets in struct seccomp_data, little-endian
 
+REFUSE = 0x00050000 | 1  # SECCOMP_RET_ERRNO with EPERM, which Python raises as PermissionError
 _ALLOW = 0x7FFF0000
-_REFUSE = 0x00050000 | 1  # SECCOMP_RET_ERRNO with EPERM, which Python raises as PermissionError
 _KILL = 0x80000000  # SECCOMP_RET_KILL_PROCESS
 
 
-def filter_for(machine: str) -> bytes | None:
+def filter_for(
+    machine: str,
+    extra: Mapping[str, int] = types.MappingProxyType({}),
+    never: Sequence[int] = (),
+    otherwise: int = REFUSE,
+) -> bytes | None:
     """Assemble the filter for a machine as ``os.uname().machine`` names it; ``None`` for an unknown one.
+
+    ``extra`` are system calls allowed beside those in ``ALLOWED``, ``never`` those that are refused whatever
+    happens to the others, which is ``otherwise``.
 
     Another architecture's system calls, the x32 ABI included, kill the process. Memory cannot be made
     executable: ``mmap`` and ``mprotect`` are refused with ``PROT_EXEC``.
     """
     if machine not in ALLOWED:
         return None
-    numbers = dict(ALLOWED[machine])
+    numbers = {**ALLOWED[machine], **extra}
     mappings = [numbers.pop("mmap"), numbers.pop("mprotect")]
     code = [
         _instruction(_LOAD, _ARCHITECTURE),
@@ -126,6 +139,8 @@ def filter_for(machine: str) -> bytes | None:
         _instruction(_JUMP_AT_LEAST, _X32_BIT, if_false=1),
         _instruction(_RETURN, _KILL),
     ]
+    for number in never:
+        code += [_instruction(_JUMP_EQUAL, number, if_false=1), _instruction(_RETURN, REFUSE)]
     for number in numbers.values():
         code += [_instruction(_JUMP_EQUAL, number, if_false=1), _instruction(_RETURN, _ALLOW)]
     for number in mappings:
@@ -134,9 +149,9 @@ def filter_for(machine: str) -> bytes | None:
             _instruction(_LOAD, _THIRD_ARGUMENT),
             _instruction(_JUMP_ANY_BIT, _PROT_EXEC, if_true=1),
             _instruction(_RETURN, _ALLOW),
-            _instruction(_RETURN, _REFUSE),
+            _instruction(_RETURN, otherwise),
         ]
-    code.append(_instruction(_RETURN, _REFUSE))
+    code.append(_instruction(_RETURN, otherwise))
     return b"".join(code)
 
 
