@@ -2,7 +2,7 @@
 
     python benchmarks/sandbox_loaded.py [--programs 2000] [--back-end embedded] [--json]
 
-Each program needs 50 ms of CPU and may use 1 s; beside it, two spinning processes a core want the CPU as well.
+Each program needs 50 ms of CPU and may use 1 s; beside it, two spinning processes a core want the CPU too.
 """
 
 from __future__ import annotations
