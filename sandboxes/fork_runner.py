@@ -60,7 +60,6 @@ def run_program(
     while len(executions) < len(inputs):
         try:
             with pool.lend(cancellation) as server:
-                backoff = _Backoff(pool, cancellation)
                 obtainable = _obtainable(program, server.hello.packages)
                 if packages is None:
                     packages = _mentioned(program, inputs, obtainable)
@@ -69,6 +68,9 @@ def run_program(
                     found = fork.run(server, program, inputs[len(executions) :])
                     packages |= fork.wanted
                     executions += found
+                    backoff = _Backoff(
+                        pool, cancellation
+                    )  # a service that is busy has been reached, yet not had
         except ServerDiedError as error:
             deaths += 1
             if deaths > DEATHS:

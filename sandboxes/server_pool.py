@@ -43,6 +43,7 @@ class ServerPool:
         self._recycle_after = recycle_after
         self.patience = patience
         self._closed = False
+        self._last_death = float("-inf")
         self._changed = threading.Condition()
         self._running: set[Connection] = set()
         self._free = _unstarted(size)
@@ -69,7 +70,9 @@ class ServerPool:
                 yield server
             server.requests += 1
             server.idle_since = time.monotonic()
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ServerDiedError):
+                self._last_death = time.monotonic()  # what killed it may have killed the others as well
             self._discard(server)
             server = None
             self._refuse_if_closed()  # which is then why the loan failed
@@ -127,7 +130,8 @@ class ServerPool:
 
     def _checked(self, server: Connection | None) -> Connection:
         """Give the server, or a new one where there is none or it has died in its idle time."""
-        if server is not None and time.monotonic() - server.idle_since > IDLE_SECONDS:
+        trusted_since = max(time.monotonic() - IDLE_SECONDS, self._last_death)
+        if server is not None and server.idle_since < trusted_since:
             try:
                 server.ping()
             except ServerDiedError:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from induce.cli.options import Json
+from induce.cli.options import Json, SandboxChoice
 from induce.cli.output import print_json
-from sandboxes import EmbeddedSandbox, SandboxError
+from induce.sandboxing import open_sandbox
+from induce.settings import resolve_settings
+from sandboxes import SandboxError
 
 if TYPE_CHECKING:
     from sandboxes.remote.address import Address
@@ -33,6 +35,7 @@ def serve(
             "Default: one client, with the token in INDUCE_SANDBOX_TOKEN."
         ),
     ] = None,
+    back_end: SandboxChoice = None,
     servers: Annotated[
         int | None, typer.Option(min=1, help="Programs that run at a time. Default: one a core.")
     ] = None,
@@ -65,7 +68,7 @@ def serve(
     # Here, since no other command needs TLS.
     from sandboxes.remote.address import TlsAddress, parse_address  # noqa: PLC0415
     from sandboxes.remote.request import ClientLimits  # noqa: PLC0415
-    from sandboxes.remote.service import SandboxService, ServiceOptions, server_context  # noqa: PLC0415
+    from sandboxes.remote.service import Lender, SandboxService, ServiceOptions, server_context  # noqa: PLC0415
     from sandboxes.remote.service import serve as serve_until_told  # noqa: PLC0415
     from sandboxes.remote.tokens import Tokens  # noqa: PLC0415
 
@@ -90,6 +93,9 @@ def serve(
         raise SandboxError(f"a service at {address} speaks no TLS; leave out --cert and --key")
     known = Tokens.from_environment() if tokens is None else Tokens.read(tokens)
     limits = ClientLimits(per_client, waiting, max_seconds, max_memory_mb, max_output_bytes)
-    with EmbeddedSandbox(servers) as sandbox:
+    settings = resolve_settings({"sandbox": {"back_end": back_end, "servers": servers, "monty": False}})
+    with open_sandbox(settings.sandbox) as sandbox:
+        if not isinstance(sandbox, Lender):
+            raise SandboxError("only the embedded and the Docker sandbox can be lent; pass one as --sandbox")
         service = SandboxService(sandbox, address, known, tls, limits, ServiceOptions(waiting=waiting_in_all))
         asyncio.run(serve_until_told(service, ready, grace))

@@ -82,7 +82,7 @@ class _Run:
             self._send(self._kind_of_last, "out_of_memory", error="MemoryError")
 
     # Short, as is every function that a MemoryError passes through: where the error leaves a handler, CPython
-    # notes the place as an int, which above 256 takes memory, and it tries again for ever where there is none.
+    # notes the place as an int, which above 256 takes memory, and it tries for ever where there is none.
 
     def _all(self) -> None:
         function = self._load()

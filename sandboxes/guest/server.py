@@ -29,6 +29,7 @@ STDIN, STDOUT = 0, 1
 
 _LONGEST_WAIT = 3600.0  # poll(2) counts milliseconds in an int
 _EXIT_GRACE = 0.2  # seconds between the end of a child's result pipe and its own end
+_MOST_COPIES = 4  # of this process, with other packages loaded
 _COMPANY = 0.002  # seconds for which a result waits, to travel together with the next
 
 
@@ -123,6 +124,24 @@ def _tell_broken(error: Exception) -> None:
     wire.write(STDOUT, wire.frame(wire.BROKEN, f"{type(error).__name__}: {error}".encode()))
 
 
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A copy of the server that has loaded packages, and the server's ends of the pipes to it."""
+
+    pid: int
+    requests: int
+    done: int
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        return self.requests, self.done
+
+    def end(self) -> None:
+        for end in self.ends:
+            os.close(end)
+        os.waitpid(self.pid, 0)
+
+
 class _Tiers:
     """Copies of this process that have loaded packages: a fork takes the longer, the more there is to copy.
 
@@ -133,32 +152,38 @@ class _Tiers:
     def __init__(self, layers: confine.Layers, sites: Sequence[str]) -> None:
         self._layers = layers
         self._sites = sites
-        self._pipes: dict[tuple[str, ...], tuple[int, int]] = {}
+        self._copies: dict[tuple[str, ...], _Copy] = {}
 
     def serve(self, packages: Sequence[str], request: bytes) -> None:
         """Have one request served. Raises ``_EndError`` where that process ends, which has said why."""
         key = tuple(packages)
-        if key not in self._pipes:
-            self._pipes[key] = self._start(key)
-        requests, done = self._pipes[key]
-        wire.write(requests, wire.frame(wire.REQUEST, request))
-        if not os.read(done, 1):
+        copy = self._copies.pop(key, None) or self._start(key)
+        self._copies[key] = copy  # the last one used is the last one dropped
+        if len(self._copies) > _MOST_COPIES:
+            self._copies.pop(next(iter(self._copies))).end()
+        wire.write(copy.requests, wire.frame(wire.REQUEST, request))
+        if not os.read(copy.done, 1):
             raise _EndError
 
-    def _start(self, packages: tuple[str, ...]) -> tuple[int, int]:
+    def _start(self, packages: tuple[str, ...]) -> _Copy:
         (requests_out, requests_in), (done_out, done_in) = os.pipe(), os.pipe()
         server = os.getpid()
-        if os.fork() == 0:
+        pid = os.fork()
+        if pid == 0:
             try:
                 confine.die_with(server)
-                os.close(requests_in)
-                os.close(done_out)
+                for ours in (
+                    requests_in,
+                    done_out,
+                    *(end for copy in self._copies.values() for end in copy.ends),
+                ):
+                    os.close(ours)
                 self._be(packages, requests_out, done_in)
             finally:
                 os._exit(0)
         os.close(requests_out)
         os.close(done_in)
-        return requests_in, done_out
+        return _Copy(pid, requests_in, done_out)
 
     def _be(self, packages: tuple[str, ...], requests: int, done: int) -> None:
         try:

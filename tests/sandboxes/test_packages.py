@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from sandboxes import EmbeddedSandbox, Limits, Program, Sandbox, SandboxError
@@ -124,3 +125,19 @@ def test_an_interpreter_that_is_none(tmp_path):
         pytest.raises(SandboxError, match="no Python of"),
     ):
         sandbox.run(Program("def f(x): return x", "f"), [1], LIMITS)
+
+
+def test_servers_with_many_sets_of_packages_stay_few(tmp_path):
+    """Each set is a process of its own; those that are used least are dropped, and come back when needed."""
+    names = [f"shelf{number}" for number in range(6)]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"NAME = {name!r}\n")
+    (tmp_path / "python").write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    with EmbeddedSandbox(servers=1, python=tmp_path / "python", packages=names) as sandbox:
+        before = set(psutil.Process().children())
+        for name in [*names, *names, names[-1]]:
+            assert only(sandbox, f"import {name}\ndef f(x): return {name}.NAME").value == name
+        [server] = set(psutil.Process().children()) - before
+        assert len(server.children()) <= 4
