@@ -10,6 +10,7 @@ containers are counted after a tenth of the programs, at every further hundredth
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import tempfile
@@ -126,11 +127,11 @@ def containers() -> int:
     """Count the containers of this process, in whatever state."""
     import docker  # noqa: PLC0415 - only for the Docker back end
 
-    from sandboxes.container.labels import OWNER  # noqa: PLC0415
+    from sandboxes.container.labels import SANDBOX  # noqa: PLC0415
 
-    with docker.from_env() as client:
-        found = client.api.containers(all=True, filters={"label": OWNER})
-    return sum(str(os.getpid()) in json.dumps(container["Labels"]) for container in found)
+    with contextlib.closing(docker.from_env()) as client:
+        found = client.api.containers(all=True, filters={"label": SANDBOX})
+    return sum(str(os.getpid()) in container["Labels"].values() for container in found)
 
 
 if __name__ == "__main__":

@@ -31,16 +31,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.append(sys.path.pop(0))  # this file would hide the package of its name
 
 import psutil
 from reporting import print_table, write_results
 
-from sandboxes import EmbeddedSandbox, Limits, Program, Sandbox
+from sandboxes import EmbeddedSandbox, Limits, Program, Sandbox, SandboxError
+
+if TYPE_CHECKING:
+    from sandboxes.container.image import Image
 
 CORES = len(os.sched_getaffinity(0))
 LIMITS = Limits()
@@ -174,23 +177,22 @@ def remote() -> Iterator[Run]:
 
 @contextmanager
 def docker_exec() -> Iterator[Run]:
-    name = image()
+    own = image()
     from docker import from_env  # noqa: PLC0415
 
     with ExitStack() as cleanup:
-        client = cleanup.enter_context(from_env())
+        client = cleanup.enter_context(closing(from_env()))
         started = client.containers.run(
-            name,
+            own.name,
             ["-c", "import time; time.sleep(1e6)"],
-            entrypoint=python_of(client, name),
+            entrypoint=own.interpreter,
             detach=True,
             **HARDENED,
         )
         cleanup.callback(started.remove, force=True)
-        python = python_of(client, name)
 
         def run(source: str) -> Any:
-            code, output = started.exec_run([python, "-c", script(source)])
+            code, output = started.exec_run([own.interpreter, "-c", script(source)])
             assert code == 0, output
             return json.loads(output)
 
@@ -199,16 +201,15 @@ def docker_exec() -> Iterator[Run]:
 
 @contextmanager
 def docker_run() -> Iterator[Run]:
-    name = image()
+    own = image()
     from docker import from_env  # noqa: PLC0415
 
-    with from_env() as client:
-        python = python_of(client, name)
+    with closing(from_env()) as client:
 
         def run(source: str) -> Any:
             return json.loads(
                 client.containers.run(
-                    name, ["-c", script(source)], entrypoint=python, remove=True, **HARDENED
+                    own.name, ["-c", script(source)], entrypoint=own.interpreter, remove=True, **HARDENED
                 )
             )
 
@@ -224,23 +225,17 @@ HARDENED: dict[str, Any] = {
 }
 
 
-def image() -> str:
+def image() -> Image:
     """Give the image that ``DockerSandbox`` would use."""
     if not installed("docker"):
         raise NotHere("needs the extra docker")
-    from sandboxes.container import find_image  # noqa: PLC0415
-    from sandboxes.errors import SandboxError  # noqa: PLC0415
+    from sandboxes.container.engine import Engine  # noqa: PLC0415
+    from sandboxes.container.image import find_image  # noqa: PLC0415
 
     try:
-        return find_image()
+        return find_image(Engine())
     except SandboxError as error:
         raise NotHere(str(error)) from error
-
-
-def python_of(client: Any, name: str) -> str:
-    """Give the interpreter in an image."""
-    command = client.images.get(name).attrs["Config"]["Entrypoint"]
-    return str(command[0]) if command else "python3"
 
 
 @contextmanager
@@ -310,7 +305,7 @@ def llm_sandbox() -> Iterator[Run]:
     from llm_sandbox import SandboxSession  # noqa: PLC0415
 
     with ExitStack() as cleanup:
-        client = cleanup.enter_context(from_env())
+        client = cleanup.enter_context(closing(from_env()))
         sessions = [
             cleanup.enter_context(
                 SandboxSession(

@@ -54,7 +54,7 @@ class PrivateEngine:
         raise NoEngineError(f"dockerd does not start: {self._last_words()}")
 
     def _start(self, driver: str) -> bool:
-        name = self.folder.name
+        name = f"induce-{self.folder.name.encode().hex()}"[:60]  # letters and digits, as containerd wants
         command = [
             "dockerd",
             *(

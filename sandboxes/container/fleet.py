@@ -95,7 +95,7 @@ class ContainerOptions:
             pids_limit=PIDS,
             read_only=True,
             security_opt=["no-new-privileges"],
-            tmpfs={"/tmp": f"rw,noexec,nosuid,nodev,mode=1777,size={TMP_MB}m"},  # noqa: S108
+            tmpfs={self.image.scratch: f"rw,noexec,nosuid,nodev,mode=1777,size={TMP_MB}m"},
             ulimits=[
                 {"Name": "core", "Soft": 0, "Hard": 0},
                 {"Name": "nofile", "Soft": FILES, "Hard": FILES},

@@ -64,6 +64,11 @@ class Tree:
             done = "/" if target.startswith("/") else os.path.dirname(done)
             rest = _parts(target) + rest
 
+    @property
+    def scratch(self) -> str:
+        """Give a folder that a container may write to, for what is mounted there hides what it has."""
+        return "/scratch" if any(path.startswith("/tmp/") for path in self.entries) else "/tmp"  # noqa: S108
+
     @functools.cached_property
     def content(self) -> str:
         """Give a hash (SHA-256, hexadecimal) of all that decides what a container has."""

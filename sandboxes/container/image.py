@@ -35,7 +35,7 @@ class Image:
     """An image on an engine: its id, a name for people, its Python and whether it is taken by default.
 
     ``interpreter`` is the path of its Python, or a name to be looked up there. ``python`` is empty for an
-    image that was not built here.
+    image that was not built here. ``scratch`` is the folder that a container may write to.
     """
 
     id: str
@@ -45,6 +45,7 @@ class Image:
     created: str = ""
     size_bytes: int = 0
     default: bool = False
+    scratch: str = "/tmp"  # noqa: S108 - in a container
 
 
 def find_image(engine: Engine, name: str | None = None) -> Image:
@@ -119,6 +120,7 @@ def build_image_from_host(
             f"LABEL {key}={_quote(value)}"
             for key, value in _labels(tree.content, python, tree.interpreter).items()
         ]
+        changes.append(f"LABEL {labels.SCRATCH}={_quote(tree.scratch)}")
         changes += [f"ENV {key}={_quote(value)}" for key, value in tree.environment.items()]
         with tree.archive() as archive, engine.client() as client:
             repository, _, tag = name.rpartition(":")
@@ -179,6 +181,7 @@ def _image(found: dict[str, Any], name: str | None) -> Image:
         created=str(found.get("Created", "")),
         size_bytes=int(found.get("Size") or 0),
         default=default in tags,
+        scratch=own.get(labels.SCRATCH, "/tmp"),  # noqa: S108
     )
 
 

@@ -27,6 +27,9 @@ IMAGE_PYTHON = "induce.sandbox.python"
 INTERPRETER = "induce.sandbox.interpreter"
 """On such an image: the path of its Python; ``python3`` otherwise."""
 
+SCRATCH = "induce.sandbox.scratch"
+"""On such an image: the folder that a container may write to; ``/tmp`` otherwise."""
+
 _MACHINE, _PID, _STARTED = "induce.owner.machine", "induce.owner.pid", "induce.owner.started"
 
 
