@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from sandboxes.connection import ServerDiedError, UnreachableError
 from sandboxes.errors import SandboxError
 from sandboxes.execution import Execution, Status
 from sandboxes.guest import wire
+from sandboxes.guest.modules import CORE, LIBRARY
 from sandboxes.guest.values import NotDataError, loads
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ DEATHS = 2
 """How many servers may die under one run, each replaced by another. A program that brings down every one of
 them is more likely to be the cause than not, and must not go on for ever."""
 
+_IMPORTED = re.compile(r"^[ \t]*(?:import|from)[ \t]+(\w+)", re.MULTILINE)
 _MAX_ERROR = 1000
 _DEATHS: tuple[Status, ...] = ("timed_out", "out_of_memory", "killed")
 _REPORTED: tuple[Status, ...] = ("ok", "raised", "out_of_memory", "bad_output")
@@ -66,7 +69,7 @@ def run_program(
                 while len(executions) < len(inputs):
                     fork = _Fork(packages & obtainable, obtainable, limits)
                     found = fork.run(server, program, inputs[len(executions) :])
-                    packages |= fork.wanted
+                    packages |= fork.wanted and {*fork.wanted, LIBRARY}
                     executions += found
                     backoff = _Backoff(
                         pool, cancellation
@@ -111,7 +114,7 @@ class _Backoff:
 
 def _obtainable(program: Program, packages: Iterable[str]) -> frozenset[str]:
     allowed = frozenset(packages)
-    return allowed if program.packages is None else allowed & program.packages
+    return (allowed if program.packages is None else allowed & program.packages) | {LIBRARY}
 
 
 def _mentioned(program: Program, inputs: Sequence[str], packages: Iterable[str]) -> frozenset[str]:
@@ -119,6 +122,8 @@ def _mentioned(program: Program, inputs: Sequence[str], packages: Iterable[str])
     found = {name for name in packages if name in program.source}
     if program.call == "grid_ndarray" or any('"$ndarray"' in text for text in inputs):
         found.add("numpy")
+    if found or not {*_IMPORTED.findall(program.source)}.issubset(CORE):
+        found.add(LIBRARY)
     return frozenset(found)
 
 

@@ -12,8 +12,7 @@ import os
 import resource
 import signal
 import sys
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import seccomp
 
@@ -46,8 +45,7 @@ class _FilterProgram(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
 
 
-@dataclass(frozen=True, slots=True)
-class Layers:
+class Layers(NamedTuple):
     """What the server prepares once for all its children."""
 
     server: int
@@ -61,6 +59,7 @@ class Layers:
 
 def prepare(relaxed: bool) -> Layers:
     """Find out what this machine offers, and assemble what the children share."""
+    _prctl(_PR_SET_PDEATHSIG, 0)  # nothing, but children find the function bound
     is_64_bit = sys.maxsize > 2**32  # a 32-bit interpreter makes the system calls of another architecture
     abi = max(_libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION), 0)
     return Layers(
@@ -213,7 +212,7 @@ def probe(layers: Layers) -> str | None:
     pid = os.fork()
     if pid == 0:
         try:
-            os.write(writer, _try_on(replace(layers, relaxed=False), writer).encode())
+            os.write(writer, _try_on(layers._replace(relaxed=False), writer).encode())
         finally:
             os._exit(0)
     os.close(writer)

@@ -11,12 +11,11 @@ import gc
 import json
 import math
 import os
-import platform
 import select
 import signal
+import sys
 import time
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import child, confine, wire
 from .mailbox import Mailbox
@@ -35,7 +34,7 @@ _COMPANY = 0.002  # seconds for which a result waits, to travel together with th
 
 def main(arguments: Sequence[str]) -> None:
     """Serve requests on standard input until it ends."""
-    options = _Options.parse(arguments)
+    options = _Options(arguments)
     try:
         _serve(*_greet(options))
     except (_EndError, BrokenPipeError):
@@ -46,7 +45,6 @@ def main(arguments: Sequence[str]) -> None:
                 os.rmdir(os.getcwd())  # made by the host for this server; where it is not empty, it stays
 
 
-@dataclass(slots=True)
 class _Options:
     """``--site FOLDER`` holds packages, ``--package NAME`` may be imported; both can be repeated.
 
@@ -54,28 +52,23 @@ class _Options:
     which the server was started when it ends.
     """
 
-    sites: list[str] = field(default_factory=list)
-    packages: list[str] = field(default_factory=list)
-    relaxed: bool = False
-    remove_folder: bool = False
-
-    @classmethod
-    def parse(cls, arguments: Sequence[str]) -> _Options:
-        options = cls()
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.sites: list[str] = []
+        self.packages: list[str] = []
+        self.relaxed = self.remove_folder = False
         rest = list(arguments)
         while rest:
             name = rest.pop(0)  # argparse would be a megabyte more to fork
             if name == "--site":
-                options.sites.append(rest.pop(0))
+                self.sites.append(rest.pop(0))
             elif name == "--package":
-                options.packages.append(rest.pop(0))
+                self.packages.append(rest.pop(0))
             elif name == "--relaxed":
-                options.relaxed = True
+                self.relaxed = True
             elif name == "--remove-folder":
-                options.remove_folder = True
+                self.remove_folder = True
             else:
                 raise SystemExit(f"guest: unknown option {name}")
-        return options
 
 
 def _greet(options: _Options) -> tuple[confine.Layers, _Tiers]:
@@ -86,18 +79,20 @@ def _greet(options: _Options) -> tuple[confine.Layers, _Tiers]:
     layers = confine.prepare(options.relaxed)
     hello = {
         "protocol": wire.PROTOCOL,
-        "python": platform.python_version(),
+        "python": ".".join(map(str, sys.version_info[:3])),
         "packages": packages,
         "missing": confine.probe(layers),
         "landlock_abi": layers.landlock_abi,
         "drops_privileges": os.geteuid() == 0,
     }
-    _freeze()
+    _freeze(layers.null)
     wire.write(STDOUT, wire.frame(wire.HELLO, json.dumps(hello).encode()))
     return layers, _Tiers(layers, options.sites)
 
 
-def _freeze() -> None:
+def _freeze(null: int) -> None:
+    """Make all that there is ready to be copied by forks, and never to be collected."""
+    child.rehearse(null)
     gc.collect()
     gc.freeze()  # a collection in a child would write to, and so copy, all that it inherited
 
@@ -124,8 +119,7 @@ def _tell_broken(error: Exception) -> None:
     wire.write(STDOUT, wire.frame(wire.BROKEN, f"{type(error).__name__}: {error}".encode()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Copy:
+class _Copy(NamedTuple):
     """A copy of the server that has loaded packages, and the server's ends of the pipes to it."""
 
     pid: int
@@ -188,8 +182,8 @@ class _Tiers:
     def _be(self, packages: tuple[str, ...], requests: int, done: int) -> None:
         try:
             load_packages(self._sites, packages)
-            _freeze()
-            layers = replace(self._layers, server=os.getpid())
+            _freeze(self._layers.null)
+            layers = self._layers._replace(server=os.getpid())
             while (message := wire.read(requests, wire.REQUEST)) is not None:
                 _Fork(layers, json.loads(message[1])).serve()
                 os.write(done, b".")

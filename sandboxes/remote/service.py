@@ -33,6 +33,7 @@ from sandboxes.cancellation import Cancellation
 from sandboxes.connection import Hello
 from sandboxes.errors import SandboxError
 from sandboxes.guest import wire
+from sandboxes.guest.modules import LIBRARY
 from sandboxes.remote.address import TlsAddress, UnixAddress
 from sandboxes.remote.budget import MemoryBudget
 from sandboxes.remote.request import ClientLimits, RefusedError
@@ -144,7 +145,8 @@ class SandboxService:
         Raises ``SandboxError`` where either is impossible.
         """
         loop = asyncio.get_running_loop()
-        self.hello, self._greeting = await loop.run_in_executor(self.executor, self._ask)
+        hello, self._greeting = await loop.run_in_executor(self.executor, self._ask)
+        self.packages = {*hello.packages, LIBRARY}
         self._listeners, self.address, self._bound = _listen(self.address)
         self._acceptors = [asyncio.create_task(self._accept(listener)) for listener in self._listeners]
         _log.info(

@@ -112,7 +112,7 @@ class Session:
         held = 0
         try:
             async with self._in_time():
-                request = read_request(await self._exactly(length), service.limits, service.hello.packages)
+                request = read_request(await self._exactly(length), service.limits, service.packages)
                 parts, held = await self._program()
             if parts is None:
                 await self._send(wire.frame(wire.BUSY))

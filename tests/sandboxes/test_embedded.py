@@ -169,7 +169,7 @@ class TestFailing:
         ("name", "line"),
         [
             ("server.py", "_Fork.serve = lambda self: os._exit(1)"),
-            ("child.py", "wire.read = lambda *_: os._exit(1)"),
+            ("child.py", "run = lambda *_: os._exit(1)"),
             ("confine.py", "_drop_privileges = None"),
         ],
     )
