@@ -9,6 +9,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+# Scripts lie beside this file, and import it first: one of them would hide the package of its name.
+sys.path.append(sys.path.pop(0))
+
 from rich.console import Console
 from rich.table import Table
 

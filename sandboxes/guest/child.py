@@ -35,11 +35,11 @@ def run(layers: confine.Layers, request: int, result: int, limits: dict[str, Any
     """Read a program from ``request``, run it confined, and write what it gives to ``result``."""
     try:
         _, program = wire.read(request, wire.PROGRAM) or (b"", b"")
-        body = json.loads(program)
+        body = json.loads(program.decode())
         # Address space alone, of which no page is touched.
         reserve = mmap.mmap(-1, _RESERVE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         try:
-            confine.apply(layers, result, limits["memory_mb"])
+            confine.apply(layers, result, limits["memory_mb"], len(program))
         except (confine.ConfinementError, OSError) as error:
             wire.write(result, wire.frame(wire.BROKEN, str(error).encode()))
         else:
@@ -72,6 +72,7 @@ def rehearse(null: int) -> None:
             _Run(json.loads(payload), null, len(program), reserve).all()
     os.close(reader)
     os.close(writer)
+    _prepared.append(_Streams())
     del sys.modules[MODULE_NAME]
     sys.stdin, sys.stdout, sys.stderr = streams
 
@@ -93,7 +94,8 @@ class _Run:
         self._output_bytes = output_bytes
         self._reserve = reserve
         self._module = types.ModuleType(MODULE_NAME)
-        self._stdout = _Captured(output_bytes)
+        self._streams = _prepared.pop() if _prepared else _Streams()
+        self._streams.stdout.size = output_bytes
         self._kind_of_last = wire.FAILED
         self._started = process_time()
 
@@ -119,7 +121,8 @@ class _Run:
         for encoded in self._inputs:
             self._one(function, encoded)
             self._started = process_time()
-            self._stdout = _Captured(self._output_bytes)
+            self._streams = _Streams()
+            self._streams.stdout.size = self._output_bytes
 
     def _load(self) -> Callable[..., Any] | None:
         """Run the module and give its entry point; where that fails, report it and give ``None``."""
@@ -198,24 +201,24 @@ class _Run:
         numpy = sys.modules.get("numpy")
         if numpy is not None:
             numpy.random.seed(SEED)
-        sys.stdin = io.StringIO()
-        sys.stdout = self._stdout.stream
-        sys.stderr = _Captured(0).stream
+        sys.stdin = self._streams.stdin
+        sys.stdout = self._streams.stdout.stream
+        sys.stderr = self._streams.stderr.stream
 
     def _send(self, kind: bytes, status: str, *, value: str = "null", error: str | None = None) -> None:
         seconds = process_time() - self._started
         error = error and error[:_MAX_ERROR]
         head = values.write_json({"status": status, "error": error, "seconds": seconds})
-        payload = f"{head}\n{value}\n{self._stdout.text()}"
+        payload = f"{head}\n{value}\n{self._streams.stdout.text()}"
         wire.write(self._result, wire.frame(kind, payload.encode()))
 
 
 class _Captured(io.RawIOBase):
     """Keeps the first bytes written to it, and forgets the rest."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._size = size
+        self.size = 0
         self._kept = bytearray()
         self.stream: TextIO = io.TextIOWrapper(
             self,  # type: ignore[type-var]
@@ -230,12 +233,25 @@ class _Captured(io.RawIOBase):
 
     def write(self, data: Any, /) -> int:
         view = memoryview(data).cast("B")
-        self._kept += view[: max(self._size - len(self._kept), 0)]
+        self._kept += view[: max(self.size - len(self._kept), 0)]
         return len(view)
 
     def text(self) -> str:
         """What was kept; a character cut in half is dropped."""
         return self._kept.decode("utf-8", "ignore")
+
+
+class _Streams:
+    """Nothing to read, room for what is printed to standard output, none for errors."""
+
+    def __init__(self) -> None:
+        self.stdin = io.StringIO()
+        self.stdout = _Captured()
+        self.stderr = _Captured()
+
+
+_prepared: list[_Streams] = []
+"""Made by the server for its next child, and for each of them, since none can give them back."""
 
 
 def _allow_recursion() -> None:

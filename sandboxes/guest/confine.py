@@ -24,6 +24,8 @@ UNPRIVILEGED = 65534
 
 _STACK_BYTES = 8 * 1024 * 1024
 _OPEN_FILES = 16
+_SHORT_PROGRAM = 1 << 15  # bytes; such a one need not measure itself,
+_GROWTH = 8 * 1024 * 1024  # as it has grown by no more than so many of them before it starts
 _CONFINED = "confined"
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
@@ -49,6 +51,7 @@ class Layers(NamedTuple):
     """What the server prepares once for all its children."""
 
     server: int
+    address_space: int
     resource_limits: tuple[tuple[int, int], ...]
     filter: _FilterProgram | None
     landlock_abi: int
@@ -60,10 +63,12 @@ class Layers(NamedTuple):
 def prepare(relaxed: bool) -> Layers:
     """Find out what this machine offers, and assemble what the children share."""
     _prctl(_PR_SET_PDEATHSIG, 0)  # nothing, but children find the function bound
+    _prefer_for_oom_kill()
     is_64_bit = sys.maxsize > 2**32  # a 32-bit interpreter makes the system calls of another architecture
     abi = max(_libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_CREATE_RULESET_VERSION), 0)
     return Layers(
         server=os.getpid(),
+        address_space=0,
         resource_limits=tuple(_resource_limits()),
         filter=_assemble_filter(os.uname().machine if is_64_bit else "32-bit"),
         landlock_abi=abi,
@@ -73,15 +78,21 @@ def prepare(relaxed: bool) -> Layers:
     )
 
 
-def apply(layers: Layers, result: int, memory_mb: int) -> None:
+def ready_to_fork(layers: Layers) -> Layers:
+    """Give the layers of this process's children, now that it has all that it will have."""
+    return layers._replace(server=os.getpid(), address_space=_address_space())
+
+
+def apply(layers: Layers, result: int, memory_mb: int, program_bytes: int) -> None:
     """Put every layer on this process, whose one useful descriptor ``result`` will be.
+
+    ``program_bytes`` is how long the text is that it has read.
 
     Raises ``ConfinementError`` where a layer cannot be put on. Where the sandbox is relaxed, the privileges
     and the filter may fail.
     """
     os.setsid()
-    _prefer_for_oom_kill()
-    _limit_resources(layers, memory_mb)
+    _limit_resources(layers, memory_mb, program_bytes)
     _drop_privileges(layers)
     die_with(layers.server)  # a change of user clears it, so not before
     _prctl(_PR_SET_DUMPABLE, 0)
@@ -102,18 +113,20 @@ def die_with(parent: int) -> None:
 
 
 def _prefer_for_oom_kill() -> None:
+    """Have the kernel kill programs first where memory is short; a server has never as much as its child."""
     try:
-        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)  # it is closed with all the others
-        os.write(score, b"1000")
+        with open("/proc/self/oom_score_adj", "wb", buffering=0) as score:
+            score.write(b"1000")
     except OSError:
         pass  # no /proc: the kernel then chooses by size alone
 
 
-def _limit_resources(layers: Layers, memory_mb: int) -> None:
+def _limit_resources(layers: Layers, memory_mb: int, program_bytes: int) -> None:
     for kind, value in layers.resource_limits:
         resource.setrlimit(kind, (value, value))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    wanted = min(_address_space() + memory_mb * 1024 * 1024, sys.maxsize)
+    present = layers.address_space + _GROWTH if program_bytes <= _SHORT_PROGRAM else _address_space()
+    wanted = min(present + memory_mb * 1024 * 1024, sys.maxsize)
     value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_AS, (value, value))
 
@@ -226,7 +239,7 @@ def probe(layers: Layers) -> str | None:
 
 def _try_on(layers: Layers, result: int) -> str:
     try:
-        apply(layers, result, memory_mb=64)
+        apply(layers, result, memory_mb=64, program_bytes=_SHORT_PROGRAM + 1)
     except (ConfinementError, OSError) as error:
         return str(error)
     try:

@@ -87,7 +87,7 @@ def _greet(options: _Options) -> tuple[confine.Layers, _Tiers]:
     }
     _freeze(layers.null)
     wire.write(STDOUT, wire.frame(wire.HELLO, json.dumps(hello).encode()))
-    return layers, _Tiers(layers, options.sites)
+    return confine.ready_to_fork(layers), _Tiers(layers, options.sites)
 
 
 def _freeze(null: int) -> None:
@@ -183,7 +183,7 @@ class _Tiers:
         try:
             load_packages(self._sites, packages)
             _freeze(self._layers.null)
-            layers = self._layers._replace(server=os.getpid())
+            layers = confine.ready_to_fork(self._layers)
             while (message := wire.read(requests, wire.REQUEST)) is not None:
                 _Fork(layers, json.loads(message[1])).serve()
                 os.write(done, b".")
