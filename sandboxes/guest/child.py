@@ -27,7 +27,6 @@ SEED = 0
 
 _REHEARSALS = 30
 _RECURSION_LIMIT = 1000
-_RESERVE_BYTES = 4 * 1024 * 1024
 _MAX_ERROR = 1000
 
 
@@ -37,7 +36,7 @@ def run(layers: confine.Layers, request: int, result: int, limits: dict[str, Any
         _, program = wire.read(request, wire.PROGRAM) or (b"", b"")
         body = json.loads(program.decode())
         # Address space alone, of which no page is touched.
-        reserve = mmap.mmap(-1, _RESERVE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        reserve = mmap.mmap(-1, confine.RESERVE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         try:
             confine.apply(layers, result, limits["memory_mb"], len(program))
         except (confine.ConfinementError, OSError) as error:

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 UNPRIVILEGED = 65534
 """The user and group that a program runs as where the server is root: ``nobody`` nearly everywhere."""
 
+RESERVE_BYTES = 4 * 1024 * 1024
+"""Address space that a child sets aside before it is confined, for when the program has used up its own."""
+
 _STACK_BYTES = 8 * 1024 * 1024
 _OPEN_FILES = 16
-_SHORT_PROGRAM = 1 << 15  # bytes; such a one need not measure itself,
-_GROWTH = 8 * 1024 * 1024  # as it has grown by no more than so many of them before it starts
+_SHORT_PROGRAM = 1 << 15  # bytes of text, which hardly take memory once they are read
 _CONFINED = "confined"
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
@@ -125,7 +127,7 @@ def _limit_resources(layers: Layers, memory_mb: int, program_bytes: int) -> None
     for kind, value in layers.resource_limits:
         resource.setrlimit(kind, (value, value))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    present = layers.address_space + _GROWTH if program_bytes <= _SHORT_PROGRAM else _address_space()
+    present = layers.address_space + RESERVE_BYTES if program_bytes <= _SHORT_PROGRAM else _address_space()
     wanted = min(present + memory_mb * 1024 * 1024, sys.maxsize)
     value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_AS, (value, value))
