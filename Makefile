@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHMARKS := list_functions_replay search_lists sandbox_throughput ten_thousand_tasks sygus_strings
+BENCHMARKS := list_functions_replay search_lists sandboxes sandbox_loaded ten_thousand_tasks sygus_strings
 export INDUCE_RUNS__DIRECTORY ?= .induce/runs
 
 .PHONY: help demo test smoke check install soak benchmarks pythons clean
@@ -39,7 +39,7 @@ check: $(VENV)/developed  ## formatting, lint, types, floors
 install: $(VENV)/developed  ## make .venv with the development tools, and the pre-commit hooks
 	$(BIN)/pre-commit install
 
-soak: $(VENV)/developed  ## the slow tests: ten thousand tasks, killed and resumed
+soak: $(VENV)/developed  ## the slow tests: ten thousand tasks, a hundred thousand programs, faults
 	$(BIN)/pytest -m slow -o timeout=3600
 
 benchmarks: $(VENV)/developed  ## measure against peers; writes benchmarks/results/
