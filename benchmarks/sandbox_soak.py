@@ -42,7 +42,10 @@ def main() -> None:
     parser.add_argument("--back-end", default="embedded", help="as in the setting sandbox.back_end")
     parser.add_argument("--json", action="store_true", help="print one JSON object, and write no file")
     options = parser.parse_args()
-    figures = soak(options.back_end, options.programs)
+    with tempfile.TemporaryDirectory(prefix="induce-soak-") as folder:
+        tempfile.tempdir = folder  # for this process and its children alone
+        figures = soak(options.back_end, options.programs)
+        tempfile.tempdir = None
     if options.json:
         print(json.dumps(figures))
         return
@@ -116,9 +119,7 @@ def census(back_end: str) -> dict[str, float]:
         "processes": len(family),
         "descriptors": me.num_fds(),
         "threads": me.num_threads(),
-        "temporary_files": sum(
-            1 for entry in Path(tempfile.gettempdir()).iterdir() if "induce" in entry.name
-        ),
+        "temporary_files": sum(1 for entry in Path(tempfile.gettempdir()).iterdir()),
         "containers": containers() if back_end.startswith("docker") else 0,
     }
 
