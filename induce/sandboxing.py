@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sandboxes import EmbeddedSandbox, SettingsError
+from sandboxes.environment import PACKAGES
 
 if TYPE_CHECKING:
     from induce.settings import SandboxSettings
@@ -25,13 +26,25 @@ def open_sandbox(settings: SandboxSettings) -> Sandbox:
         return sandbox
     from sandboxes.fast_path import FastSandbox  # noqa: PLC0415 - an extra
 
-    return FastSandbox(sandbox)
+    try:
+        return FastSandbox(sandbox)
+    except BaseException:
+        sandbox.close()
+        raise
 
 
 def _open_back_end(settings: SandboxSettings) -> Sandbox:
     kind, _, argument = settings.back_end.partition(":")
+    named = [package for packages in settings.packages.values() for package in packages]
+    packages = list(dict.fromkeys([*PACKAGES, *named]))
+    if settings.python is not None and settings.back_end != "embedded":
+        raise SettingsError(
+            f"sandbox.python is for the embedded sandbox, not for {settings.back_end}, which has its own"
+        )
+    if settings.relaxed and kind in ("unix", "tls"):
+        raise SettingsError("sandbox.relaxed is for the service itself to say: set it where it runs")
     if settings.back_end == "embedded":
-        return EmbeddedSandbox(settings.servers, settings.relaxed, settings.python)
+        return EmbeddedSandbox(settings.servers, settings.relaxed, settings.python, packages)
     if kind == "docker" and (argument or settings.back_end == "docker"):
         from sandboxes.container import DockerSandbox  # noqa: PLC0415 - an extra
 
@@ -40,6 +53,7 @@ def _open_back_end(settings: SandboxSettings) -> Sandbox:
             servers=settings.servers,
             relaxed=settings.relaxed,
             patience=settings.patience,
+            packages=packages,
         )
     if kind in ("unix", "tls", "tcp"):
         from sandboxes.remote import RemoteSandbox  # noqa: PLC0415 - seldom used

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sandboxes.errors import SandboxError
 
 if TYPE_CHECKING:
+    from asyncio import Future
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
@@ -44,11 +44,11 @@ class Cancellation:
 
     def cancel(self) -> None:
         """End the runs at once, also those that wait for a server; they raise ``RunCancelledError``."""
-        with self._lock:
+        with self._lock:  # held meanwhile: what a run that ends now gives back is not to be killed later
             self._cancelled = True
             callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            callback()
+            for callback in callbacks:
+                callback()
 
     def check(self) -> None:
         """Raise ``RunCancelledError`` where ``cancel`` was called."""
@@ -79,9 +79,14 @@ async def run_async(
     executor: Executor | None = None,
 ) -> list[Execution]:
     """Run a program in a thread of ``executor``; cancelling the task ends the program, too."""
+    import asyncio  # noqa: PLC0415 - slow to import, and not needed by programs that do without
+
     cancellation = Cancellation()
+    begun = threading.Event()
 
     def run() -> list[Execution]:
+        begun.set()
+        cancellation.check()
         return sandbox.run(program, inputs, limits, cancellation)
 
     future = asyncio.get_running_loop().run_in_executor(executor, run)
@@ -89,6 +94,15 @@ async def run_async(
         return await asyncio.shield(future)
     except asyncio.CancelledError:
         cancellation.cancel()
-        with contextlib.suppress(Exception):
-            await future  # a moment: its server is dead
+        if begun.is_set():
+            with contextlib.suppress(Exception):
+                await future  # a moment: its server is dead
+        else:
+            future.add_done_callback(_look_at)
         raise
+
+
+def _look_at(future: Future[list[Execution]]) -> None:
+    """Retrieve the outcome, so that asyncio does not complain that nobody did."""
+    if not future.cancelled():
+        future.exception()

@@ -1,6 +1,6 @@
 """Programs in forked processes of this machine, confined by the Linux kernel.
 
-The fastest safe way to run very many small programs: one fork server a core has an interpreter with numpy
+The fastest safe way to run very many small programs: one fork server a core has an interpreter
 ready, and forks it for each program. A program on four examples takes a few milliseconds, all told.
 
 What holds a program, each layer where the one before it should fail:
@@ -30,7 +30,7 @@ What is **not** covered:
 
 Programs have one process and one thread. Runs are repeatable: the seeds of hashes, ``random`` and
 ``numpy.random`` are fixed; only ``secrets`` and a ``random.Random()`` without a seed are not.
-``sandboxes.guest.preload`` lists the modules that programs can import; numpy and scipy are among them where
+``sandboxes.guest.modules`` lists the modules that programs can import; numpy and scipy are among them where
 the interpreter has them.
 """
 
@@ -53,7 +53,7 @@ from sandboxes.cancellation import Cancellation
 from sandboxes.connection import Connection
 from sandboxes.environment import PACKAGES, Environment
 from sandboxes.errors import SandboxError
-from sandboxes.fork_runner import run_program
+from sandboxes.fork_runner import ask_hello, run_program
 from sandboxes.process_transport import ProcessTransport
 from sandboxes.server_pool import RECYCLE_AFTER, ServerPool
 
@@ -112,8 +112,7 @@ class EmbeddedSandbox:
     @property
     def environment(self) -> Environment:
         """What programs run in; starts a server where there is none yet."""
-        with self._pool.lend(Cancellation()) as server:
-            return Environment.of("embedded", server.hello)
+        return Environment.of("embedded", ask_hello(self._pool))
 
     def run(
         self,
@@ -193,7 +192,11 @@ class _Starter:
         if missing is not None and not self._warned:
             self._warned = True
             message = f"programs run without full confinement ({missing}); run only those you trust"
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            try:
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
+            except RuntimeWarning:  # which it is where warnings are errors
+                server.dispose()
+                raise
         return server
 
 

@@ -20,7 +20,7 @@ from sandboxes.guest.values import NotDataError, loads
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sandboxes.connection import Connection
+    from sandboxes.connection import Connection, Hello
     from sandboxes.limits import Limits
     from sandboxes.program import Program
     from sandboxes.server_pool import ServerPool
@@ -60,6 +60,7 @@ def run_program(
     packages: frozenset[str] | None = None
     deaths = 0
     backoff = _Backoff(pool, cancellation)
+    _body(program, inputs)  # what cannot travel is refused before a server is taken
     while len(executions) < len(inputs):
         try:
             with pool.lend(cancellation) as server:
@@ -87,8 +88,28 @@ def run_program(
 
 
 def longest_run(limits: Limits, inputs: int) -> float:
-    """Give the seconds after which a run that has a server must be over, whatever the program does."""
-    return (inputs + 1) * _wall_seconds(limits) + SILENCE_SECONDS
+    """Give the seconds after which a run that has a server must be over, whatever the program does.
+
+    The module may run again for each input. Not counted are servers that die, which are replaced, and the
+    program's first wish for a package.
+    """
+    return max(2 * inputs, 1) * _wall_seconds(limits) + SILENCE_SECONDS
+
+
+def ask_hello(pool: ServerPool) -> Hello:
+    """Give what the pool's servers say of themselves; start one where there is none yet.
+
+    Raises ``SandboxError`` where that is impossible, after the pool's patience where it may pass.
+    """
+    cancellation = Cancellation()
+    backoff = _Backoff(pool, cancellation)
+    while pool.hello is None:
+        try:
+            with pool.lend(cancellation) as server:
+                return server.hello
+        except UnreachableError as error:
+            backoff.wait(error)
+    return pool.hello
 
 
 class _Backoff:
@@ -197,14 +218,19 @@ class _Fork:
             "packages": sorted(self._packages),
             "obtainable": sorted(self._more),
         }
-        head = {"source": program.source, "entry_point": program.entry_point, "call": program.call}
-        body = f'{json.dumps(head)[:-1]}, "inputs": [{", ".join(inputs)}]}}'.encode()
-        if len(body) > wire.MAX_FRAME:
-            raise ValueError(
-                f"program and inputs take {len(body)} bytes as JSON, and {wire.MAX_FRAME} can travel; "
-                "run it on fewer inputs at a time"
-            )
+        body = _body(program, inputs)
         return wire.frame(wire.REQUEST, json.dumps(request).encode()) + wire.frame(wire.PROGRAM, body)
+
+
+def _body(program: Program, inputs: Sequence[str]) -> bytes:
+    head = {"source": program.source, "entry_point": program.entry_point, "call": program.call}
+    body = f'{json.dumps(head)[:-1]}, "inputs": [{", ".join(inputs)}]}}'.encode()
+    if len(body) > wire.MAX_FRAME:
+        raise ValueError(
+            f"program and inputs take {len(body)} bytes as JSON, and {wire.MAX_FRAME} can travel; "
+            "run it on fewer inputs at a time"
+        )
+    return body
 
 
 def _read_death(payload: bytes) -> Execution | None:

@@ -25,9 +25,12 @@ class ProcessTransport:
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._scratch = tempfile.mkdtemp(prefix="induce-sandbox-")
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
         try:
+            self._scratch = tempfile.mkdtemp(prefix="induce-sandbox-")
+        except OSError as error:
+            raise SandboxError(f"the sandbox's server gets no folder of its own: {error}") from error
+        try:
+            self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the server
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -39,7 +42,8 @@ class ProcessTransport:
                 start_new_session=True,  # Ctrl-C in the user's terminal is not for the server
             )
         except OSError as error:
-            self._stderr.close()
+            if hasattr(self, "_stderr"):
+                self._stderr.close()
             shutil.rmtree(self._scratch, ignore_errors=True)
             raise SandboxError(f"the sandbox's server does not start: {error}") from error
         assert self._process.stdin is not None  # noqa: S101

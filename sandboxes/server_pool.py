@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sandboxes.cancellation import Cancellation
+    from sandboxes.connection import Hello
 
 IDLE_SECONDS = 10.0
 """A server that had nothing to do for so long is asked whether it is still there before it is lent."""
@@ -28,6 +29,7 @@ class ServerPool:
     """Lends servers to threads. A server whose loan ends in an exception is replaced by the next.
 
     ``patience`` is how long a caller waits, in seconds, for a server that cannot be reached just now.
+    ``hello`` is what the server started last said of itself. A start cannot be cancelled, but is bounded.
     """
 
     def __init__(
@@ -41,7 +43,10 @@ class ServerPool:
         self._size = size
         self._start = start
         self._recycle_after = recycle_after
+        if not 0 <= patience < float("inf"):
+            raise ValueError(f"patience is a number of seconds from 0 on, not {patience}")
         self.patience = patience
+        self.hello: Hello | None = None
         self._closed = False
         self._last_death = float("-inf")
         self._changed = threading.Condition()
@@ -63,11 +68,12 @@ class ServerPool:
         """
         server = self._take(cancellation)  # the last one used is the first one lent: its memory is warm
         try:
-            server = self._checked(server)
+            server = self._checked(server, cancellation)
             with cancellation.calling(server.kill):
                 self._refuse_if_closed()
                 cancellation.check()
                 yield server
+            cancellation.check()  # it may have been killed after its last word
             server.requests += 1
             server.idle_since = time.monotonic()
         except BaseException as error:
@@ -75,16 +81,20 @@ class ServerPool:
                 self._last_death = time.monotonic()  # what killed it may have killed the others as well
             self._discard(server)
             server = None
-            self._refuse_if_closed()  # which is then why the loan failed
-            cancellation.check()
+            if isinstance(error, Exception):  # and no KeyboardInterrupt
+                self._refuse_if_closed()  # which is then why the loan failed
+                cancellation.check()
             raise
         finally:
-            if server is not None and (self._closed or server.requests >= self._recycle_after):
-                self._discard(server)
-                server = None
-            with self._changed:
-                self._free.append(server)
-                self._changed.notify()
+            self._give_back(server)
+
+    def _give_back(self, server: Connection | None) -> None:
+        with self._changed:
+            keep = server is not None and not self._closed and server.requests < self._recycle_after
+            self._free.append(server if keep else None)
+            self._changed.notify()
+        if not keep:
+            self._discard(server)
 
     def wait(self, seconds: float, cancellation: Cancellation) -> None:
         """Let time pass, but no longer than until the pool is closed or the run cancelled, which raises."""
@@ -128,18 +138,21 @@ class ServerPool:
         with self._changed:
             self._changed.notify_all()
 
-    def _checked(self, server: Connection | None) -> Connection:
+    def _checked(self, server: Connection | None, cancellation: Cancellation) -> Connection:
         """Give the server, or a new one where there is none or it has died in its idle time."""
         trusted_since = max(time.monotonic() - IDLE_SECONDS, self._last_death)
         if server is not None and server.idle_since < trusted_since:
             try:
-                server.ping()
+                with cancellation.calling(server.kill):
+                    server.ping()
             except ServerDiedError:
                 self._discard(server)
                 server = None
         if server is None:
             self._refuse_if_closed()
+            cancellation.check()
             server = self._start()
+            self.hello = server.hello
             with self._changed:
                 self._running.add(server)
         return server

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from induce.cli.options import Json
+from induce.cli.options import Json, SandboxChoice
 from induce.cli.output import console, error_console, print_json, print_line
 from induce.sandboxing import open_sandbox
 from induce.settings import resolve_settings
 from sandboxes import SettingsError
 from sandboxes.conformance import CaseResult, run_cases, suite
-from sandboxes.embedded import Capabilities, capabilities
+from sandboxes.connection import Hello
+from sandboxes.fork_runner import ask_hello
+from sandboxes.server_pool import ServerPool
 
 if TYPE_CHECKING:
     from sandboxes import Sandbox
@@ -37,13 +39,22 @@ class Layer:
     covers: tuple[str, ...]
 
 
-def layers_of(found: Capabilities) -> list[Layer]:
-    """Give the layers that a fork server puts around each program, on a machine of which this was found."""
-    confined = found.problem is None
-    abi = found.landlock_abi
-    lacking = found.problem or ""
+def layers_around(sandbox: Sandbox) -> list[Layer]:
+    """Give the layers around a sandbox's programs, as a server of it tells."""
+    back_end = sandbox.environment.back_end
+    servers = getattr(sandbox, "servers", None)
+    if not isinstance(servers, ServerPool):
+        return []  # what a service has is for its own machine to check
+    return layers_of(ask_hello(servers)) + (list(CONTAINER_LAYERS) if back_end == "docker" else [])
+
+
+def layers_of(hello: Hello) -> list[Layer]:
+    """Give the layers that a fork server which has said hello puts around each program."""
+    confined = hello.missing is None
+    abi = hello.landlock_abi
+    lacking = hello.missing or ""
     landlock = ["files"] + ["network"] * (abi >= 4) + ["processes"] * (abi >= 6)
-    user = "nobody, without capabilities" if found.drops_privileges else "the host's own, which is not root"
+    user = "nobody, without capabilities" if hello.drops_privileges else "the host's own, which is not root"
     return [
         Layer(
             "seccomp",
@@ -55,7 +66,7 @@ def layers_of(found: Capabilities) -> list[Layer]:
             f"Landlock ABI {abi}", abi > 0, "no file, port or signal" if abi else "not here", tuple(landlock)
         ),
         Layer(
-            "unprivileged user" if found.drops_privileges else "user of the host",
+            "unprivileged user" if hello.drops_privileges else "user of the host",
             confined,
             user,
             ("files", "processes", "system calls"),
@@ -82,6 +93,7 @@ def check(
     group: Annotated[
         list[str] | None, typer.Option(help="Only cases of this group, such as files. May be repeated.")
     ] = None,
+    back_end: SandboxChoice = None,
     json: Json = False,
 ) -> None:
     """Run the conformance suite, and hundreds of programs that mean harm, on the sandbox that is set.
@@ -96,14 +108,12 @@ def check(
 
       induce sandbox check --group files --group network --json
     """
-    settings = resolve_settings().sandbox
-    layers: list[Layer] = []
-    if settings.back_end == "embedded" or settings.back_end.startswith("docker"):
-        layers += layers_of(capabilities())
-    if settings.back_end.startswith("docker"):
-        layers += CONTAINER_LAYERS
+    settings = resolve_settings({"sandbox": {"back_end": back_end}}).sandbox
     one_server = settings.model_copy(update={"servers": 1})  # what a program leaves would meet the next
     with open_sandbox(one_server) as sandbox:
+        layers = layers_around(sandbox)
+        if not json:
+            print_line(console(), str(sandbox.environment), "dim")
         failed = report(sandbox, layers, groups=group or (), json=json)
     if failed:
         raise typer.Exit(1)

@@ -48,6 +48,7 @@ ENVIRONMENT = {
     "PYTHONSAFEPATH": "1",
     "LC_ALL": "C.UTF-8",
     "TZ": "UTC",
+    "LD_BIND_NOW": "1",  # or each fork would look up each C function that it calls
 }
 
 LOADER = """\
@@ -62,6 +63,9 @@ exec(read(int.from_bytes(read(4), "big")))
 """The command line's part of ``bootstrap``, for any version of Python."""
 
 _INIT = re.compile(r"docker-init|tini|catatonit|container-init|init binary")
+PUZZLE_SECONDS = 5.0
+"""For so long an engine that answers, and yet starts nothing, may be one that is only just coming up."""
+
 _ATTEMPTS = 3
 _CLOSE_SECONDS = 30.0
 _NOT_THERE, _CONFLICT = 404, 409
@@ -146,6 +150,7 @@ class Fleet:
         self._under_way = 0
         self._used = self._closed = False
         self._puzzles = 0
+        self._puzzled_since = 0.0
         self._remover = Remover(self._engine)
 
     def sweep(self) -> None:
@@ -178,7 +183,11 @@ class Fleet:
         if missing is not None and not self._warned:
             self._warned = True
             message = f"programs run without full confinement ({missing}); run only those you trust"
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            try:
+                warnings.warn(message, RuntimeWarning, stacklevel=2)
+            except RuntimeWarning:  # which it is where warnings are errors
+                server.dispose()
+                raise
         return server
 
     def close(self) -> None:
@@ -199,7 +208,8 @@ class Fleet:
     def _remove_all(self, deadline: float) -> None:
         with contextlib.suppress(SandboxError):  # without an engine there is nothing to remove
             for container in containers_of(self._engine, self._name):
-                remove(self._engine, container)
+                with contextlib.suppress(SandboxError):
+                    remove(self._engine, container)
                 if time.monotonic() > deadline:
                     break  # the next sweep goes on
 
@@ -276,8 +286,11 @@ class Fleet:
         """Take for an engine that is on its way down or up what has not happened several times in a row."""
         if not self._engine.answers():
             return UnreachableError(f"the container engine at {self._engine.host} went away: {what}")
+        now = time.monotonic()
         self._puzzles += 1
-        if self._puzzles >= _ATTEMPTS:
+        if self._puzzles == 1:
+            self._puzzled_since = now
+        if self._puzzles >= _ATTEMPTS and now - self._puzzled_since > PUZZLE_SECONDS:
             return SandboxError(f"the engine does not start a container: {what}; {self._cure(what)}")
         return UnreachableError(f"the engine did not start a container: {what}")
 

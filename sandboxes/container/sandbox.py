@@ -34,7 +34,7 @@ from sandboxes.container.engine import Engine
 from sandboxes.container.fleet import ContainerOptions, Fleet
 from sandboxes.container.image import find_image
 from sandboxes.environment import PACKAGES, Environment
-from sandboxes.fork_runner import run_program
+from sandboxes.fork_runner import ask_hello, run_program
 from sandboxes.server_pool import RECYCLE_AFTER, ServerPool
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ class DockerSandbox:
     @property
     def environment(self) -> Environment:
         """What programs run in; starts a container where there is none yet."""
-        with self._pool.lend(Cancellation()) as server:
-            return Environment.of("docker", server.hello, image=self._image.name, image_id=self._image.id)
+        hello = ask_hello(self._pool)
+        return Environment.of("docker", hello, image=self._image.name, image_id=self._image.id)
 
     def run(
         self,

@@ -63,7 +63,7 @@ def remove(engine: Engine, container: str) -> None:
                 client.remove_container(container, force=True, v=True)
         except RefusedError as error:
             if error.status == _CONFLICT:  # it is being removed already
-                with contextlib.suppress(RefusedError), engine.client() as client:
+                with contextlib.suppress(RefusedError, UnreachableError), engine.client() as client:
                     client.wait(container, condition="removed", timeout=30)
             elif error.status != _NOT_THERE:
                 if attempt < _ATTEMPTS:

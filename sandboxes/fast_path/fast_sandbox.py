@@ -7,16 +7,18 @@ import json
 import os
 import sys
 import threading
+import warnings
 import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from sandboxes.arguments import encode_inputs, refuse_processes
-from sandboxes.cancellation import Cancellation
+from sandboxes.cancellation import Cancellation, RunCancelledError
 from sandboxes.connection import Connection, ServerDiedError
 from sandboxes.errors import SandboxError
 from sandboxes.execution import Execution
+from sandboxes.fork_runner import ask_hello
 from sandboxes.guest import wire
 from sandboxes.guest.values import NotDataError, loads
 from sandboxes.process_transport import ProcessTransport
@@ -72,6 +74,7 @@ class FastSandbox:
         self._close = weakref.finalize(self, self._pool.close)
         self._lock = threading.Lock()
         self._same_python: bool | None = None
+        self._hopeless = False
         self._counts = {"taken": 0, "passed_on": 0}
 
     @property
@@ -93,8 +96,7 @@ class FastSandbox:
     def environment(self) -> Environment:
         """That of the back end, with Monty's version after its name."""
         environment = self._base.environment
-        with self._pool.lend(Cancellation()) as server:
-            monty = ".".join(str(server.hello.more["monty"]).split(".")[:2])
+        monty = ".".join(str(ask_hello(self._pool).more["monty"]).split(".")[:2])
         return replace(environment, back_end=f"{environment.back_end} + monty {monty}")
 
     def run(
@@ -132,6 +134,7 @@ class FastSandbox:
         """Run a program in Monty; ``None`` where it is for the back end."""
         if (
             not inputs
+            or self._hopeless
             or program.call == "grid_ndarray"
             or limits.seconds < LEAST_SECONDS
             or limits.memory_mb < LEAST_MEMORY_MB
@@ -150,7 +153,20 @@ class FastSandbox:
                 executions = _read(payload, len(inputs), limits.output_bytes)
         except ServerDiedError:  # it is replaced, and what it died of is for the back end
             return None
+        except RunCancelledError:
+            raise
+        except SandboxError as error:
+            if self._close.alive:  # or it is only closed
+                self._give_up(error)
+            return None
         return executions
+
+    def _give_up(self, error: SandboxError) -> None:
+        with self._lock:
+            first, self._hopeless = not self._hopeless, True
+        if first:
+            message = f"the fast path does not start, so that all programs run without it: {error}"
+            warnings.warn(message, RuntimeWarning, stacklevel=4)
 
     def _speaks_alike(self) -> bool:
         """Whether programs are judged by the version of Python that the back end runs them with."""

@@ -12,7 +12,8 @@ folder was copied. It is loaded as ``sandboxes.guest`` by the host, for the prot
     child    becomes the program: reads it, confines itself, runs it on the inputs
     confine  the layers between a program and the machine: limits, privileges, Landlock, seccomp
     seccomp  the filter of system calls
-    preload  the modules a program may import
+    modules  which modules programs may import
+    preload  imports them, and then takes the file system away
     report   what went wrong in a program, in one line
     values   values as JSON, both ways
     wire     frames on a pipe

@@ -1,4 +1,4 @@
-"""Start the fork server: ``python -S -P -s guest [--numpy FOLDER] [--relaxed]``."""
+"""Start the fork server: ``python -S -P -s guest [--site FOLDER …] [--package NAME …]``."""
 
 import importlib
 import os

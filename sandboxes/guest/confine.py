@@ -124,13 +124,13 @@ def _prefer_for_oom_kill() -> None:
 
 
 def _limit_resources(layers: Layers, memory_mb: int, program_bytes: int) -> None:
-    for kind, value in layers.resource_limits:
-        resource.setrlimit(kind, (value, value))
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     present = layers.address_space + RESERVE_BYTES if program_bytes <= _SHORT_PROGRAM else _address_space()
     wanted = min(present + memory_mb * 1024 * 1024, sys.maxsize)
     value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_AS, (value, value))
+    for kind, value in layers.resource_limits:  # afterwards no file can be opened
+        resource.setrlimit(kind, (value, value))
 
 
 def _resource_limits() -> Iterator[tuple[int, int]]:
@@ -150,7 +150,9 @@ def _resource_limits() -> Iterator[tuple[int, int]]:
 def _address_space() -> int:
     try:
         statm = os.open("/proc/self/statm", os.O_RDONLY)
-        return int(os.read(statm, 100).split()[0]) * resource.getpagesize()
+        pages = int(os.read(statm, 100).split()[0])
+        os.close(statm)
+        return pages * resource.getpagesize()
     except OSError as error:
         raise ConfinementError(f"the memory limit needs /proc: {error}") from error
 

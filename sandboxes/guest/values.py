@@ -306,8 +306,10 @@ def _decode_complex(encoded: Any, depth: int) -> complex:
 
 
 def _decode_array(encoded: Any, depth: int) -> Any:
-    import numpy as np  # noqa: PLC0415 - most values hold no array, and numpy takes long to import
-
+    try:
+        import numpy as np  # noqa: PLC0415 - most values hold no array, and numpy takes long to import
+    except ImportError as error:
+        raise NotDataError("an array, which needs numpy to be read") from error
     dtype, shape = encoded["dtype"], encoded["shape"]
     if dtype not in _DTYPES:
         raise NotDataError(f"unknown dtype {str(dtype)[:50]!r}")

@@ -11,7 +11,7 @@ from sandboxes.cancellation import Cancellation
 from sandboxes.connection import Connection, UnreachableError
 from sandboxes.environment import Environment
 from sandboxes.errors import SandboxError
-from sandboxes.fork_runner import run_program
+from sandboxes.fork_runner import ask_hello, run_program
 from sandboxes.remote.address import TlsAddress, parse_address
 from sandboxes.remote.tokens import TOKEN_VARIABLE, check_token
 from sandboxes.remote.transport import SocketTransport, client_context, open_transport
@@ -78,9 +78,9 @@ class RemoteSandbox:
     @property
     def environment(self) -> Environment:
         """What programs run in, as the service says. Raises ``SandboxError`` where it cannot be asked."""
-        with self._pool.lend(Cancellation()) as server:
-            more = server.hello.more
-            return Environment.of(f"remote ({more.get('back_end', 'unknown')})", server.hello, **_texts(more))
+        hello = ask_hello(self._pool)
+        more = hello.more
+        return Environment.of(f"remote ({more.get('back_end', 'unknown')})", hello, **_texts(more))
 
     def run(
         self,

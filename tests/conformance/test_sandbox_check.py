@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from induce.cli.sandbox_check import CONTAINER_LAYERS, layers_of, report
+from induce.cli.sandbox_check import CONTAINER_LAYERS, layers_around, layers_of, report
 from sandboxes import EmbeddedSandbox, Execution, SettingsError
 from sandboxes.conformance import suite
-from sandboxes.embedded import Capabilities
+from sandboxes.connection import Hello
 
-HELD = Capabilities(None, landlock_abi=6, drops_privileges=True)
+HELD = Hello(2, "3.13.0", {}, None, landlock_abi=6, drops_privileges=True)
 
 
 class Credulous:
@@ -21,6 +21,7 @@ class Credulous:
 
     def __init__(self, inner) -> None:
         self._inner = inner
+        self.environment = inner.environment
 
     def run(self, program, inputs, limits, cancellation=None) -> list[Execution]:
         executions = self._inner.run(program, inputs, limits)
@@ -62,9 +63,15 @@ def test_an_unknown_group_is_refused(sandbox):
 
 
 def test_a_machine_without_filters_claims_none():
-    layers = layers_of(Capabilities("no seccomp filter for the architecture vax"))
+    layers = layers_of(Hello(2, "3.13.0", {}, "no seccomp filter for the architecture vax", 0, False))
     assert [layer for layer in layers if layer.name == "seccomp" and layer.holds] == []
     assert any(layer.detail == "no seccomp filter for the architecture vax" for layer in layers)
+
+
+def test_the_layers_are_those_of_the_sandbox_itself(sandbox):
+    layers = layers_around(sandbox)
+    assert {"seccomp", "rlimits"} <= {layer.name for layer in layers if layer.holds}
+    assert layers_around(Credulous(sandbox)) == []
 
 
 def test_layers_cover_groups_that_there_are():

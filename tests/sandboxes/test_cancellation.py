@@ -142,3 +142,52 @@ def test_servers_are_recycled():
             assert sandbox.run(PLUS_ONE, [number], LONG)[0].value == number + 1
             seen += servers() - before
     assert len(set(seen)) == 3  # the third run ends the first, the sixth the second
+
+
+def test_a_late_cancellation_harms_nobody_else(monkeypatch):
+    """One that comes as the server is given back must not kill it under the next run."""
+    cancellation = Cancellation()
+    with EmbeddedSandbox(servers=1) as sandbox:
+        sandbox.run(PLUS_ONE, [1], LONG)
+        [server] = [one for one in sandbox.servers._free if one is not None]
+        give_back = sandbox.servers._give_back
+
+        def cancel_first(*arguments: object) -> None:
+            cancellation.cancel()
+            give_back(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sandbox.servers, "_give_back", cancel_first)
+            assert sandbox.run(PLUS_ONE, [1], LONG, cancellation)[0].value == 2
+        assert sandbox.run(PLUS_ONE, [1], LONG)[0].value == 2
+        assert sandbox.servers._free == [server]
+
+
+def test_a_server_that_comes_back_to_a_closed_sandbox_is_disposed_of(monkeypatch):
+    before = servers()
+    sandbox = EmbeddedSandbox(servers=1)
+    give_back = sandbox.servers._give_back
+
+    def close_first(*arguments: object) -> None:
+        sandbox.close()
+        give_back(*arguments)
+
+    monkeypatch.setattr(sandbox.servers, "_give_back", close_first)
+    assert sandbox.run(PLUS_ONE, [1], LONG)[0].value == 2
+    assert servers() == before
+    assert sandbox.servers._free == [None]
+
+
+def test_a_task_that_waits_for_a_thread_is_cancelled_at_once():
+    async def work() -> None:
+        hold = threading.Event()
+        with EmbeddedSandbox(servers=1) as sandbox, ThreadPoolExecutor(1) as threads:
+            threads.submit(hold.wait)
+            task = asyncio.create_task(run_async(sandbox, PLUS_ONE, [1], LONG, threads))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            hold.set()
+
+    asyncio.run(work())

@@ -141,3 +141,16 @@ def test_servers_with_many_sets_of_packages_stay_few(tmp_path):
             assert only(sandbox, f"import {name}\ndef f(x): return {name}.NAME").value == name
         [server] = set(psutil.Process().children()) - before
         assert len(server.children()) <= 4
+
+
+def test_a_long_program_finds_room_beside_all_packages(sandbox):
+    """A server with a copy for each set of packages has many descriptors open."""
+    pytest.importorskip("scipy")
+    before = set(psutil.Process().children())
+    with EmbeddedSandbox(servers=1) as own:
+        for module in ("decimal", "numpy", "scipy"):
+            assert only(own, f"import {module}\ndef f(x): return 1").value == 1
+        assert only(own, "import numpy, scipy\ndef f(x): return 1").value == 1
+        [server] = set(psutil.Process().children()) - before
+        assert only(own, "def f(x): return len(x)", "x" * 100_000).value == 100_000
+        assert set(psutil.Process().children()) - before == {server}

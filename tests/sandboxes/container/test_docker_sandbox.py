@@ -504,7 +504,7 @@ class TestHosts:
             for mine in (owner, labels.Owner.this_process()):
                 tags = mine.labels | {labels.SANDBOX: name if mine is owner else f"{name}-mine"}
                 client.create_container(image["Id"], ["python3"], labels=tags)
-        assert sweep(engine) >= 1
+        sweep(engine)  # if no other sandbox was faster
         assert containers_of(engine, name) == []
         [kept] = containers_of(engine, f"{name}-mine")
         with engine.client() as client:
