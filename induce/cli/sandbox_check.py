@@ -16,13 +16,13 @@ from induce.cli.output import console, error_console, print_json, print_line
 from induce.sandboxing import open_sandbox
 from induce.settings import resolve_settings
 from sandboxes import SettingsError
-from sandboxes.conformance import CaseResult, run_cases, suite
-from sandboxes.connection import Hello
 from sandboxes.fork_runner import ask_hello
 from sandboxes.server_pool import ServerPool
 
 if TYPE_CHECKING:
     from sandboxes import Sandbox
+    from sandboxes.conformance import CaseResult
+    from sandboxes.connection import Hello
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,8 @@ def report(
 
     Raises ``SettingsError`` for a group that does not exist, and ``SandboxError`` where no program runs.
     """
+    from sandboxes.conformance import run_cases, suite  # noqa: PLC0415 - hundreds of programs
+
     cases = suite()
     known = list(dict.fromkeys(case.group for case in cases))
     if unknown := [group for group in groups if group not in known]:
