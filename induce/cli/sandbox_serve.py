@@ -92,7 +92,13 @@ def serve(
     elif cert is not None or key is not None:
         raise SandboxError(f"a service at {address} speaks no TLS; leave out --cert and --key")
     known = Tokens.from_environment() if tokens is None else Tokens.read(tokens)
-    limits = ClientLimits(per_client, waiting, max_seconds, max_memory_mb, max_output_bytes)
+    limits = ClientLimits(
+        per_client,
+        waiting,
+        seconds=max_seconds,
+        memory_mb=max_memory_mb,
+        output_bytes=max_output_bytes,
+    )
     settings = resolve_settings({"sandbox": {"back_end": back_end, "servers": servers, "monty": False}})
     with open_sandbox(settings.sandbox) as sandbox:
         if not isinstance(sandbox, Lender):

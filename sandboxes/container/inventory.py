@@ -16,9 +16,10 @@ _NO_FILES = ("/proc/", "/sys/", "/dev/")
 def main() -> None:
     """Load, look, print."""
     guest, *names = sys.argv[1:]
+    folders = [folder for folder in sys.path if folder]
+    strangers = _brought_along(folders, names)
     opened: set[str] = set()
     sys.addaudithook(lambda event, arguments: opened.add(str(arguments[0])) if event == "open" else None)
-    folders = [folder for folder in sys.path if folder]
     sys.path.insert(0, os.path.dirname(guest))
     package = os.path.basename(guest)
     importlib.import_module(f"{package}.server")
@@ -28,7 +29,7 @@ def main() -> None:
     preload.preload()
     preload.load_packages(folders, packages)
     paths |= opened | set(_files_of_modules()) | set(_mapped()) | set(_files_of_the_interpreter(folders))
-    files = {path for path in paths if os.path.isfile(path) and _lasts(path, guest)}
+    files = {path for path in paths - strangers if os.path.isfile(path) and _lasts(path, guest)}
     print(
         json.dumps(
             {
@@ -39,6 +40,20 @@ def main() -> None:
             }
         )
     )
+
+
+def _brought_along(folders: list[str], names: list[str]) -> set[str]:
+    """Give the files of packages that some ``.pth`` file or ``sitecustomize`` has imported at the start.
+
+    Programs get what they are to have, and nothing of what else this environment is used for.
+    """
+    sites = tuple(folder + os.sep for folder in folders if os.path.basename(folder).endswith("-packages"))
+    found = set()
+    for name, module in list(sys.modules.items()):
+        path = getattr(module, "__file__", None)
+        if isinstance(path, str) and path.startswith(sites) and name.partition(".")[0] not in names:
+            found |= {path, getattr(module, "__cached__", None) or path}
+    return found
 
 
 def _lasts(path: str, guest: str) -> bool:

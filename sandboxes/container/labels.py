@@ -72,7 +72,8 @@ class Owner:
             return False
         except OSError:
             pass  # another user's
-        return _started(self.pid) == self.started
+        started = _started(self.pid)
+        return started == self.started if started else None
 
 
 def version() -> str:

@@ -13,6 +13,10 @@ how the list keeps it out:
 - annotations are not evaluated: only those are allowed that cannot fail;
 - ranges, views and functions leave Monty as text: they may stand only where they are used up, and
   ``certain_value`` refuses values that look like such a text;
+- ``*=`` makes a new list: only a name that always holds a number may have it;
+- searches that start beyond the end find something: they have one argument;
+- ``str`` of a value, and a look-up of one, know no depth: no loop may nest what it made before;
+- a text of thousands of zeros is a number: no text is multiplied in programs that call ``int``;
 - a dict takes a slice for a key: no slice is set in programs with dicts;
 - ``__name__`` is ``__main__``: no name with two underscores is allowed.
 
@@ -71,6 +75,7 @@ _READING = frozenset(
     "islower",
      "isalnum", "isspace"}
 )  # fmt: skip
+_SEARCHES = frozenset({"find", "index", "count", "startswith", "endswith"})
 _VIEWS = frozenset({"keys", "values", "items"})
 _TRUTHS = frozenset(
     {"startswith", "endswith", "isdigit", "isalpha", "isupper", "islower", "isalnum", "isspace"}
@@ -157,16 +162,27 @@ def has_dicts(values: Any) -> bool:
     return type(values) is list and any(map(has_dicts, values))
 
 
-def certain_value(value: Any) -> bool:
-    """Whether what Monty gave is the value itself, and not the text it gives for a range, say."""
-    kind = type(value)
-    if kind is str:
-        return value.isascii() and not _LOOKS_LIKE_REPR.search(value)
-    if kind in (list, tuple, set):
-        return all(map(certain_value, value))
-    if kind is dict:
-        return all(map(certain_value, value)) and all(map(certain_value, value.values()))
-    return value is None or kind in (bool, int, float)
+def certain_value(value: Any, size: int) -> bool:
+    """Whether what Monty gave is the value itself, and not the text it gives for a range, say.
+
+    One with more than ``size`` parts is not certain: a few lines can share a list a million times over.
+    """
+    left = [size]
+
+    def certain(value: Any) -> bool:
+        left[0] -= 1
+        if left[0] < 0:
+            return False
+        kind = type(value)
+        if kind is str:
+            return value.isascii() and not _LOOKS_LIKE_REPR.search(value)
+        if kind in (list, tuple, set):
+            return all(map(certain, value))
+        if kind is dict:
+            return all(map(certain, value)) and all(map(certain, value.values()))
+        return value is None or kind in (bool, int, float)
+
+    return certain(value)
 
 
 class _Check:
@@ -183,6 +199,7 @@ class _Check:
         self._bound: set[str] = set()
         self._imported: set[str] = set()
         self._functions: dict[str, ast.FunctionDef] = {}
+        self._sets: dict[ast.AST, bool] = {}
 
     def module(self) -> None:
         for statement in self._tree.body:
@@ -194,6 +211,11 @@ class _Check:
         if clash:
             raise Uncertain(f"a new meaning for {min(clash)}")
         self._find_sets()
+        self._sets.clear()
+        if not self._stays_shallow():
+            raise Uncertain("a value that may nest without end")
+        if any(_calls(node, "int") for node in self._nodes) and any(map(_repeats_text, self._nodes)):
+            raise Uncertain("a long text that is made a number")
         lazy = False
         for node in self._nodes:
             self._node(node)
@@ -391,6 +413,15 @@ class _Check:
             raise Uncertain("filter(None)")
         if name in ("dict", "tuple", "sum", "round", "int", "bool", "str", "list") and len(node.args) > 1:
             raise Uncertain("a second argument")
+        if isinstance(node.func, ast.Attribute) and name in _SEARCHES and len(node.args) != 1:
+            raise Uncertain("a search from somewhere on")
+        if name == "enumerate" and not all(_is_small(start) for start in node.args[1:]):
+            raise Uncertain("where it starts to count")
+        if name == "reversed" and any(self._is_lazy(argument) for argument in node.args):
+            raise Uncertain("something lazy that is reversed")
+        for keyword in node.keywords:
+            if keyword.arg == "reverse" and not _is_small(keyword.value):
+                raise Uncertain("an order")
         if name == "sort":
             for keyword in node.keywords:
                 value = keyword.value
@@ -430,6 +461,25 @@ class _Check:
     def _judge_augassign(self, node: ast.AugAssign) -> None:
         if isinstance(node.op, (ast.Div, ast.Pow)):
             raise Uncertain("a float")
+        if isinstance(node.op, ast.Mult) and not self._is_always_a_number(node.target):
+            raise Uncertain("a list that is multiplied in place")
+
+    def _is_always_a_number(self, target: ast.expr) -> bool:
+        """Whether a name is only ever given constant numbers, and changed by arithmetic."""
+        if not isinstance(target, ast.Name):
+            return False
+        function = self._function_of(target)
+        for node in self._nodes:
+            if isinstance(node, ast.arg) and node.arg == target.id:
+                return False
+            if not (isinstance(node, ast.Name) and node.id == target.id and isinstance(node.ctx, ast.Store)):
+                continue
+            parent = self._parents[node]
+            if self._function_of(node) is not function or isinstance(parent, ast.AugAssign):
+                continue
+            if not (isinstance(parent, ast.Assign) and _is_number(parent.value)):
+                return False
+        return True
 
     def _judge_compare(self, node: ast.Compare) -> None:
         if any(isinstance(operator, (ast.Is, ast.IsNot)) for operator in node.ops):
@@ -455,6 +505,58 @@ class _Check:
     def _judge_comprehension(self, node: ast.comprehension) -> None:
         if node.is_async:
             raise Uncertain("async")
+
+    # Depth
+
+    def _stays_shallow(self) -> bool:
+        """Whether no loop puts a container into itself, or into one that it then calls by the same name.
+
+        CPython and Monty have different limits for how deep a value may be, and look at one that is shared
+        in different ways.
+        """
+        for node in self._nodes:
+            target = _changed_by(node)
+            if isinstance(target, ast.Name):
+                given = node.args if isinstance(node, ast.Call) else []
+                parent = self._parents[node]
+                given = [*given, parent.value] if isinstance(parent, ast.Assign) else given
+                if any(target.id in self._held_by(value, nested=False) for value in given):
+                    return False
+        return not any(self._nests(node) for node in self._nodes if isinstance(node, (ast.For, ast.While)))
+
+    def _nests(self, loop: ast.For | ast.While) -> bool:
+        holds: dict[str, set[str]] = {}
+        nested: set[tuple[str, str]] = set()
+        for node in ast.walk(loop):
+            if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
+                continue
+            name = node.targets[0].id
+            inside = self._held_by(node.value, nested=True)
+            nested |= {(name, one) for one in inside}
+            holds.setdefault(name, set()).update(inside | self._held_by(node.value, nested=False))
+        return any(name in _reachable(holds, inside) for name, inside in nested)
+
+    def _held_by(self, value: ast.AST, nested: bool) -> set[str]:
+        """Give the names whose objects a value has in it, one level down or more, or may be."""
+        found = {value.id} if isinstance(value, ast.Name) and not nested else set()
+        for node in ast.walk(value):
+            parts: list[ast.expr | None] = []
+            if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+                parts += node.elts
+            elif isinstance(node, ast.Dict):
+                parts += [*node.keys, *node.values]
+            elif isinstance(node, (ast.ListComp, ast.SetComp)):
+                parts.append(node.elt)
+            elif isinstance(node, ast.DictComp):
+                parts += [node.key, node.value]
+            elif (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in self._functions
+            ):
+                parts += node.args
+            found |= {part.id for part in parts if isinstance(part, ast.Name)}
+        return found
 
     # Laziness
 
@@ -547,6 +649,7 @@ class _Check:
             known = -1
             while known < len(self._set_names):  # a name may be given what another name holds
                 known = len(self._set_names)
+                self._sets.clear()
                 for node in nodes:
                     if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
                         continue
@@ -572,6 +675,11 @@ class _Check:
         return place
 
     def _is_set(self, node: ast.AST) -> bool:
+        if node not in self._sets:
+            self._sets[node] = self._looks_like_set(node)
+        return self._sets[node]
+
+    def _looks_like_set(self, node: ast.AST) -> bool:
         if isinstance(node, (ast.Set, ast.SetComp)):
             return True
         if isinstance(node, ast.Call):
@@ -633,6 +741,31 @@ def _annotations_of(node: ast.AST) -> list[ast.expr]:
     elif isinstance(node, (ast.arg, ast.AnnAssign)):
         found = node.annotation
     return [] if found is None else [found]
+
+
+def _repeats_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.BinOp) and any(
+        isinstance(side, ast.Constant) and isinstance(side.value, str) for side in (node.left, node.right)
+    )
+
+
+def _is_number(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int
+
+
+def _is_small(node: ast.expr) -> bool:
+    """Whether a node is a truth value or a small number, as it stands."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, int) and 0 <= node.value <= 1000
+
+
+def _reachable(holds: dict[str, set[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    todo = [start]
+    while todo:
+        if (name := todo.pop()) not in found:
+            found.add(name)
+            todo += holds.get(name, ())
+    return found
 
 
 def _calls(node: ast.AST | None, name: str) -> bool:

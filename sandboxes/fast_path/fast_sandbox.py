@@ -38,7 +38,7 @@ BUDGET_SECONDS = 0.05
 LEAST_SECONDS, LEAST_MEMORY_MB = 0.2, 32
 """Limits below which a program always runs on the back end: what fits in Monty must fit there."""
 
-SILENCE_SECONDS = 10.0
+SILENCE_SECONDS = 3.0
 """How long the helper process may be silent before it is replaced."""
 
 LONGEST_BODY = 200_000

@@ -140,10 +140,10 @@ class _Server:
                 found = session.feed_run(code, inputs={_INPUTS: inputs})
         except self._errors as error:
             raise allow_list.Uncertain("what Monty raises") from error
-        if type(found) is not list or not allow_list.certain_value(found):
-            raise allow_list.Uncertain("its value")
         longest = body["output_bytes"]
-        texts = [values.dumps(value) for value in found]
+        if type(found) is not list or not allow_list.certain_value(found, longest):
+            raise allow_list.Uncertain("its value")
+        texts = [values.write_json(values.encode(value, max_size=longest)) for value in found]
         if any(len(text) > longest for text in texts):
             raise allow_list.Uncertain("its value's length")
         return texts

@@ -158,9 +158,12 @@ def _address_space() -> int:
 
 
 def _drop_privileges(layers: Layers) -> None:
-    if os.geteuid() != 0:
-        _drop_capabilities(layers)
-        return
+    if os.geteuid() == 0:
+        _become_nobody(layers)
+    _drop_capabilities(layers)  # which a change of user need not do
+
+
+def _become_nobody(layers: Layers) -> None:
     try:
         os.setgroups([])
         os.setresgid(UNPRIVILEGED, UNPRIVILEGED, UNPRIVILEGED)

@@ -98,7 +98,7 @@ ALLOWED = {
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # AUDIT_ARCH_*
 _X32_BIT = 0x40000000
-_PROT_EXEC = 4
+_PROT_EXEC, _MAP_SHARED, _MADV_HUGEPAGE = 4, 1, 14
 
 _LOAD = 0x20  # BPF_LD | BPF_W | BPF_ABS
 _JUMP_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
@@ -106,7 +106,12 @@ _JUMP_AT_LEAST = 0x35  # BPF_JMP | BPF_JGE | BPF_K
 _JUMP_ANY_BIT = 0x45  # BPF_JMP | BPF_JSET | BPF_K
 _RETURN = 0x06  # BPF_RET | BPF_K
 
-_NUMBER, _ARCHITECTURE, _THIRD_ARGUMENT = 0, 4, 32  # offsets in struct seccomp_data, little-endian
+_NUMBER, _ARCHITECTURE, _THIRD_ARGUMENT, _FOURTH_ARGUMENT = (
+    0,
+    4,
+    32,
+    40,
+)  # offsets in struct seccomp_data, little-endian
 
 REFUSE = 0x00050000 | 1  # SECCOMP_RET_ERRNO with EPERM, which Python raises as PermissionError
 _ALLOW = 0x7FFF0000
@@ -125,12 +130,20 @@ def filter_for(
     happens to the others, which is ``otherwise``.
 
     Another architecture's system calls, the x32 ABI included, kill the process. Memory cannot be made
-    executable: ``mmap`` and ``mprotect`` are refused with ``PROT_EXEC``.
+    executable: ``mmap`` and ``mprotect`` are refused with ``PROT_EXEC``. Nor can it be shared or asked for in
+    huge pages: both would stay where the limit on address space does not count them.
     """
     if machine not in ALLOWED:
         return None
     numbers = {**ALLOWED[machine], **extra}
-    mappings = [numbers.pop("mmap"), numbers.pop("mprotect")]
+    checked = [
+        (
+            numbers.pop("mmap"),
+            [(_THIRD_ARGUMENT, _JUMP_ANY_BIT, _PROT_EXEC), (_FOURTH_ARGUMENT, _JUMP_ANY_BIT, _MAP_SHARED)],
+        ),
+        (numbers.pop("mprotect"), [(_THIRD_ARGUMENT, _JUMP_ANY_BIT, _PROT_EXEC)]),
+        (numbers.pop("madvise"), [(_THIRD_ARGUMENT, _JUMP_EQUAL, _MADV_HUGEPAGE)]),
+    ]
     code = [
         _instruction(_LOAD, _ARCHITECTURE),
         _instruction(_JUMP_EQUAL, _ARCHITECTURES[machine], if_true=1),
@@ -143,14 +156,11 @@ def filter_for(
         code += [_instruction(_JUMP_EQUAL, number, if_false=1), _instruction(_RETURN, REFUSE)]
     for number in numbers.values():
         code += [_instruction(_JUMP_EQUAL, number, if_false=1), _instruction(_RETURN, _ALLOW)]
-    for number in mappings:
-        code += [
-            _instruction(_JUMP_EQUAL, number, if_false=4),
-            _instruction(_LOAD, _THIRD_ARGUMENT),
-            _instruction(_JUMP_ANY_BIT, _PROT_EXEC, if_true=1),
-            _instruction(_RETURN, _ALLOW),
-            _instruction(_RETURN, otherwise),
-        ]
+    for number, forbidden in checked:
+        code.append(_instruction(_JUMP_EQUAL, number, if_false=2 * len(forbidden) + 2))
+        for left, (argument, jump, value) in zip(reversed(range(len(forbidden))), forbidden, strict=True):
+            code += [_instruction(_LOAD, argument), _instruction(jump, value, if_true=2 * left + 1)]
+        code += [_instruction(_RETURN, _ALLOW), _instruction(_RETURN, otherwise)]
     code.append(_instruction(_RETURN, otherwise))
     return b"".join(code)
 

@@ -28,6 +28,7 @@ STDIN, STDOUT = 0, 1
 
 _LONGEST_WAIT = 3600.0  # poll(2) counts milliseconds in an int
 _EXIT_GRACE = 0.2  # seconds between the end of a child's result pipe and its own end
+_READ_SECONDS = 60.0  # for a child to read its program
 _MOST_COPIES = 4  # of this process, with other packages loaded
 _COMPANY = 0.002  # seconds for which a result waits, to travel together with the next
 
@@ -243,6 +244,7 @@ class _Fork:
 
     def _prepare(self) -> None:
         """Wait until the child has read its program and confined itself; so far it can be trusted."""
+        self._wall_limit = time.monotonic() + _READ_SECONDS
         try:
             kind = self._next(wire.READY, wire.BROKEN)
         except _DiedError as death:

@@ -315,7 +315,12 @@ def _decode_array(encoded: Any, depth: int) -> Any:
         raise NotDataError(f"unknown dtype {str(dtype)[:50]!r}")
     if type(shape) is not list or not all(type(length) is int and length >= 0 for length in shape):
         raise NotDataError("the shape of an array is a list of lengths")
-    array = np.array(_decode_items(encoded["data"], depth), dtype=dtype).reshape(shape)
+    items = _decode_items(encoded["data"], depth)
+    known = (bool, int, float, complex) if dtype.startswith("complex") else (bool, int, float)
+    if not all(type(item) in known for item in items):
+        raise NotDataError("an array holds numbers and truth values")
+    with np.errstate(all="ignore"):  # a number too large for its dtype becomes infinite
+        array = np.array(items, dtype=dtype).reshape(shape)
     _check_shape(array.shape)
     return array
 

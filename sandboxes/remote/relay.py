@@ -87,7 +87,7 @@ class Relay:
             if kind not in _RELAYED:
                 raise ServerDiedError("it broke the protocol")
             self._post(wire.frame(kind, payload), last=kind == wire.END)
-            unasked += len(payload)
+            unasked += wire.HEADER.size + len(payload)
             if unasked > _SOME_BYTES and kind != wire.END:
                 unasked = 0
                 asyncio.run_coroutine_threadsafe(self._wait_for_client(), self._loop).result()

@@ -29,6 +29,8 @@ class ClientLimits:
 
     ``in_flight``     runs at the same time, ``None`` for as many as there are servers
     ``waiting``       requests that wait for a server; one more is turned away
+    ``inputs``        inputs of one request, for all of which it keeps its server
+    ``program_bytes`` bytes of a program and its inputs as JSON; reading them takes some twenty times as many
     ``seconds``       CPU seconds for an input
     ``memory_mb``     mebibytes of a program
     ``output_bytes``  bytes of an encoded value, and of what is printed
@@ -38,12 +40,22 @@ class ClientLimits:
 
     in_flight: int | None = None
     waiting: int = 256
+    inputs: int = 10_000
+    program_bytes: int = 16 * 1024 * 1024
     seconds: float = 60.0
     memory_mb: int = 2048
     output_bytes: int = wire.MAX_FRAME // 8
 
     def __post_init__(self) -> None:
-        for name in ("in_flight", "waiting", "seconds", "memory_mb", "output_bytes"):
+        for name in (
+            "in_flight",
+            "waiting",
+            "inputs",
+            "program_bytes",
+            "seconds",
+            "memory_mb",
+            "output_bytes",
+        ):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"ClientLimits.{name} must be positive and finite, not {value!r}")
@@ -70,7 +82,7 @@ def read_request(payload: bytes, limits: ClientLimits, packages: Collection[str]
         raise RefusedError(
             "the request does not have the fields that it should; is the client's induce older?"
         )
-    _whole("inputs", fields["inputs"], wire.MAX_FRAME)
+    _whole("inputs", fields["inputs"], limits.inputs)
     _at_most("seconds", fields["seconds"], limits.seconds)
     _at_most("wall_seconds", fields["wall_seconds"], WALL_FACTOR * limits.seconds + WALL_EXTRA)
     _whole("memory_mb", fields["memory_mb"], limits.memory_mb)

@@ -4,7 +4,8 @@ It reads frames, never programs or values: those pass through as they are. What 
 
 - nobody gets anything without a token; a few strangers at a time may show theirs, and have seconds to do so;
 - a request is checked and its program there in full before a server is lent, so that slow clients hold none;
-- clients take turns, each has its share of servers, of memory and of places in line;
+- clients take turns; each has its share of memory, of places in line and, where it is told which, of servers
+  (``in_flight``): a run keeps its server until its last input is done, however long its limits let that take;
 - a client that hangs up ends its run at once, and a client that does not read is hung up on;
 - a server that fails is never a result: the client hears of it, and its host runs the program again.
 
@@ -57,6 +58,7 @@ GRACE_SECONDS = 30.0
 
 _BACKLOG = 512
 _SPARE_CONNECTIONS = 16  # of a client, beyond those that its requests can take
+_STRANGERS_LEAVING = 2  # times as many may be there, counting those that were told to go
 _CLOSE_SECONDS = 1.0
 _OUT_OF_FILES = 0.5  # seconds until the next try to accept a connection
 
@@ -134,6 +136,7 @@ class SandboxService:
         self._connections: Counter[str] = Counter()
         self._tasks: dict[asyncio.Task[None], Session | None] = {}
         self._strangers: dict[asyncio.Task[None], None] = {}  # the first is the oldest
+        self._unadmitted: set[asyncio.Task[None]] = set()  # those that are being dropped included
         self._unopened: dict[asyncio.Task[None], socket.socket] = {}
         self._listeners: list[socket.socket] = []
         self._acceptors: list[asyncio.Task[None]] = []
@@ -222,12 +225,17 @@ class SandboxService:
             task = asyncio.create_task(self._serve(connected, peer))
             self._tasks[task] = None
             self._strangers[task] = None
+            self._unadmitted.add(task)
             self._unopened[task] = connected
             task.add_done_callback(self._forget)
+            await asyncio.sleep(0)  # an accept that need not wait does not let the others have their turn
+            while len(self._unadmitted) > _STRANGERS_LEAVING * self.options.strangers:  # noqa: ASYNC110 - any of many tasks may end
+                await asyncio.sleep(_OUT_OF_FILES / 10)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.pop(task, None)
         self._strangers.pop(task, None)
+        self._unadmitted.discard(task)
         if (connected := self._unopened.pop(task, None)) is not None:
             connected.close()  # the task was cancelled before its first step
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -246,6 +254,7 @@ class SandboxService:
                 if not await self._admit(session, peer):
                     return
             self._strangers.pop(task, None)
+            self._unadmitted.discard(task)
             self._tasks[task] = session
             await self._talk(session, writer, peer)
         except (OSError, HungUpError, TimeoutError, ssl.SSLError) as error:

@@ -139,8 +139,9 @@ class Session:
     async def _program(self) -> tuple[list[bytes] | None, int]:
         """Read the program and say how much memory it holds; ``None`` where there is not enough."""
         header = await self._header(idle=False)
-        if header is None or header[0] != wire.PROGRAM or header[1] > wire.MAX_FRAME:
-            raise RefusedError("a request must be followed by a program of no more than 64 MiB")
+        longest = min(self._service.limits.program_bytes, wire.MAX_FRAME)
+        if header is None or header[0] != wire.PROGRAM or header[1] > longest:
+            raise RefusedError(f"a request must be followed by a program of no more than {longest} bytes")
         memory = self._service.memory
         parts: list[bytes] | None = []
         held, left = 0, header[1]

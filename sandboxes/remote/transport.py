@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import select
 import socket
 import ssl
+import struct
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ KEEPALIVE = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 _LONGEST_WAIT = 3600.0  # poll(2) counts milliseconds in an int
 _CHUNK = 1 << 18
 _LONGEST_GREETING = 1 << 20
+_CREDENTIALS = struct.Struct("iII")  # struct ucred
 _AGAIN = (BlockingIOError, InterruptedError)
 
 
@@ -158,6 +161,7 @@ def _connect(address: Address, tls: ssl.SSLContext | None, seconds: float) -> so
         try:
             connected.settimeout(seconds)
             connected.connect(address.path)
+            _check_owner(connected, address)
         except BaseException:
             connected.close()
             raise
@@ -170,6 +174,19 @@ def _connect(address: Address, tls: ssl.SSLContext | None, seconds: float) -> so
     except BaseException:
         plain.close()
         raise
+
+
+def _check_owner(connected: socket.socket, address: UnixAddress) -> None:
+    """Make sure that the token goes to this user or root, and not to whoever has put a socket there."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return
+    credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, user, _ = _CREDENTIALS.unpack(credentials)
+    if user not in (0, os.geteuid()):
+        raise SandboxError(
+            f"user {user} listens at {address}, neither this user nor root; mend the address, or run the "
+            "service as this user"
+        )
 
 
 def keep_alive(connected: socket.socket) -> None:

@@ -91,6 +91,24 @@ CASES = [
     ),
     attack(
         _GROUP,
+        "shared memory that stays when it is unmapped",
+        """
+        libc.mmap.restype = ctypes.c_void_p
+        SHARED_ANONYMOUS, failed = 0x21, ctypes.c_void_p(-1).value
+        page = libc.mmap(ctypes.c_void_p(0), ctypes.c_size_t(1 << 20), 3, SHARED_ANONYMOUS, -1, 0)
+        return page == failed
+        """,
+        "ok",
+        value=True,
+    ),
+    attack(
+        _GROUP,
+        "shared memory by the module for it",
+        "import mmap; mmap.mmap(-1, 1 << 20)",
+        "raised",
+    ),
+    attack(
+        _GROUP,
         "mappings without reserve",
         """
         libc.mmap.restype = ctypes.c_void_p

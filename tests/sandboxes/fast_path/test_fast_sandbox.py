@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from sandboxes.values import canonical
 
 pytest.importorskip("pydantic_monty")
 
-from sandboxes.fast_path import FastSandbox
+from sandboxes.fast_path import FastSandbox, allow_list
 
 LIMITS = Limits(seconds=0.5)
 
@@ -234,3 +236,49 @@ def test_without_monty_the_error_says_what_to_install(monkeypatch):
         pytest.raises(SandboxError, match=r"pip install 'induce\[monty\]'"),
     ):
         FastSandbox(base)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(x):\n    q = [5]\n    r = q\n    r *= 2\n    return [q, r]",
+        "def g(a):\n    a *= 0\n    return a\ndef f(x):\n    g(x)\n    return x",
+        "def f(x):\n    rows = [x, x]\n    for row in rows:\n        row *= 2\n    return rows",
+        "def f(x):\n    n = 3\n    n *= len(x)\n    n *= 2\n    return n",
+        "def f(x): return ''.find('', 3)",
+        "def f(x): return str(len(x)).find('', 100)",
+        "def f(x): return 'abc'.count('', 10, 2)",
+        "def f(x): return 'abc'.startswith('', 100)",
+        "def f(x): return list(enumerate([1, 2], 2 ** 63 - 1))",
+        "def f(x): return sorted(x, reverse=None)",
+        "def f(x): return list(reversed(zip(x, x)))",
+        "def f(x): return int('0' * 5000)",
+        "def f(x):\n    a = []\n    for _ in range(250):\n        a = [a]\n    return len(str(a))",
+        "def f(x):\n    a = []\n    a.append(a)\n    return len(str(a))",
+        "def f(x):\n    a = (1,)\n    for _ in x * 6:\n        b = (a, a)\n        a = b\n    return a in {a}",
+        "def g(a): return (a, a)\ndef f(x):\n    a = (1,)\n    for _ in x * 6: a = g(a)\n    return a in {a}",
+        "def f(x):\n    a, b = 0, 1\n    for _ in range(9):\n        a, b = b, a + b\n    return [a, b]",
+    ],
+)
+def test_what_the_interpreters_do_differently_is_kept_out(fast, embedded, source):
+    limits = Limits(seconds=5)
+    program = Program(source, "f")
+    [ours] = fast.run(program, [[3, 1, 2]], limits)
+    [theirs] = embedded.run(program, [[3, 1, 2]], limits)
+    assert (ours.status, ours.error) == (theirs.status, theirs.error)
+    if ours.ok:
+        assert canonical(ours.value) == canonical(theirs.value)
+
+
+def test_a_value_that_is_shared_a_million_times_over_costs_no_time(fast):
+    source = "def f(x):\n    a = [1]\n    for i in range(24):\n        a = [a] + [a]\n    return a"
+    [execution] = fast.run(Program(source, "f"), [0], LIMITS)
+    assert execution.status == "bad_output"
+
+
+def test_a_long_expression_is_judged_in_no_time():
+    source = f"def f(x):\n    y = {'|'.join(['x'] * 900)}\n    return y"
+    started = time.monotonic()
+    with contextlib.suppress(allow_list.Uncertain, RecursionError):  # as its process does
+        allow_list.check(source, "f", truths=False, dicts=False)
+    assert time.monotonic() - started < 3
