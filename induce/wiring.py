@@ -93,7 +93,7 @@ def open_solver(
         concurrency=chosen.concurrency or wired.concurrency,
     )
     with open_sandbox(settings.sandbox) as sandbox:
-        if isinstance(recorder, RunLog):
+        if isinstance(recorder, RunLog) and sum(recorder.count().values()) < recorder.info.tasks:
             before = recorder.environments
             if not recorder.enter(sandbox.environment):
                 remark(

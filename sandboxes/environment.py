@@ -29,7 +29,8 @@ class Environment:
     def __str__(self) -> str:
         """Name it in words, as in ``Python 3.12.1 with numpy 2.4.6 (embedded)``."""
         packages = " and ".join(f"{name} {version}" for name, version in sorted(self.packages.items()))
-        details = ", ".join([self.back_end, *self.more.values()])
+        names = [value for key, value in self.more.items() if not key.endswith("_id")]
+        details = ", ".join([self.back_end, *names])
         return f"Python {self.python}{' with ' if packages else ''}{packages} ({details})"
 
     @classmethod

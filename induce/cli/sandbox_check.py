@@ -114,6 +114,9 @@ def check(
         layers = layers_around(sandbox)
         if not json:
             print_line(console(), str(sandbox.environment), "dim")
+            if not layers:
+                remark = "what enforces it, `induce sandbox check` says on the machine where programs run"
+                print_line(console(), remark, "dim")
         failed = report(sandbox, layers, groups=group or (), json=json)
     if failed:
         raise typer.Exit(1)

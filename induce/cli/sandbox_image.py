@@ -31,7 +31,7 @@ def build(
     ] = None,
     package: Annotated[
         list[str] | None,
-        typer.Option(help="With --from-host: what programs may import; numpy and scipy by default."),
+        typer.Option(help="With --from-host: what programs may import, instead of numpy and scipy."),
     ] = None,
     host: Host = None,
     json: Json = False,

@@ -26,10 +26,12 @@ from induce.cli.options import (
 from induce.cli.output import BadTasks, print_json
 from induce.cli.progress import Display
 from induce.runs import Run, resume_run, run_path, start_run
+from induce.sandboxing import open_sandbox
 from induce.settings import resolve_settings
 from induce.solution_view import render_line, render_solution, solution_record
 from induce.tasks import load_tasks
 from induce.wiring import open_solver
+from sandboxes import SandboxError
 
 _DETAILED = 20
 """How many solutions are shown in full unless asked otherwise; further ones take a line each."""
@@ -87,6 +89,7 @@ def solve(
         output_column=output_column,
         skip_bad=BadTasks() if skip_bad else None,
     )
+    open_sandbox(settings.sandbox).close()  # one that cannot be had leaves no run behind
     count = sum(1 for _ in loaded)  # reads every task once, so that a bad one stops us before work is spent
     _work(start_run(loaded, count, proposer, settings, out), count, json=json, details=details)
 
@@ -99,6 +102,8 @@ def resume(
     json: Json = False,
 ) -> None:
     """Go on with a run that was interrupted, under the settings it was started with.
+
+    Where programs run is for you to say, not for the log: name the sandbox again if it was not the default.
 
     What has its solution in the log is not solved again, nor printed again.
 
@@ -118,9 +123,17 @@ def _work(run: Run, left: int, *, json: bool, details: bool | None) -> None:
         try:
             asyncio.run(_solve_and_show(run, display, json=json, details=details))
         except (KeyboardInterrupt, asyncio.CancelledError):
-            display.remark(f"interrupted; go on with: induce resume {run.log.path}")
+            display.remark(f"interrupted; go on with: {_how_to_resume(run)}")
             raise KeyboardInterrupt from None
+        except SandboxError:
+            display.remark(f"what was solved is kept; when that is mended, go on with: {_how_to_resume(run)}")
+            raise
         display.finish(f"{_summary(run.log.count())}; run: {run.log.path}")
+
+
+def _how_to_resume(run: Run) -> str:
+    back_end = run.settings.sandbox.back_end
+    return f"induce resume {run.log.path}" + ("" if back_end == "embedded" else f" --sandbox {back_end}")
 
 
 async def _solve_and_show(run: Run, display: Display, *, json: bool, details: bool | None) -> None:

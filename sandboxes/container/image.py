@@ -26,7 +26,7 @@ REPOSITORY = "induce-sandbox"
 PYTHON = "3.13"
 """The Python of an image that is built from a registry unless said otherwise."""
 
-_NOT_THERE = 404
+_BAD_REQUEST, _NOT_THERE = 400, 404
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -112,6 +112,9 @@ def build_image_from_host(
     _check_machine(engine)
     report("loading what programs can use, to see which files that takes")
     tree = from_host.collect(packages)
+    lacking = [package for package in packages if package not in tree.packages and package not in PACKAGES]
+    if lacking:
+        raise SandboxError(f"there is no package {', '.join(lacking)} here; install it, or leave it out")
     python = platform.python_version()
     name = _name(python, tree.content)
     if not _find_built(engine, f"{labels.IMAGE}={tree.content}"):
@@ -163,7 +166,7 @@ def _inspect(engine: Engine, name: str) -> dict[str, Any] | None:
         with engine.client() as client:
             found: dict[str, Any] = client.inspect_image(name)  # type: ignore[no-untyped-call]
     except RefusedError as error:
-        if error.status == _NOT_THERE:
+        if error.status in (_NOT_THERE, _BAD_REQUEST):  # the second for what can be no image's name
             return None
         raise
     return found

@@ -115,7 +115,7 @@ class _Starter:
         token = token or os.environ.get(TOKEN_VARIABLE)
         if not token:
             raise SandboxError(
-                f"a sandbox service lets nobody in without a token; pass token=, or set {TOKEN_VARIABLE}"
+                f"a sandbox service lets nobody in without a token; set {TOKEN_VARIABLE} (or pass token=)"
             )
         check_token(token, "the token of the sandbox service")
         self._address = address

@@ -255,7 +255,7 @@ def test_without_monty_the_error_says_what_to_install(monkeypatch):
         "def f(x): return int('0' * 5000)",
         "def f(x):\n    a = []\n    for _ in range(250):\n        a = [a]\n    return len(str(a))",
         "def f(x):\n    a = []\n    a.append(a)\n    return len(str(a))",
-        "def f(x):\n    a = (1,)\n    for _ in x * 6:\n        b = (a, a)\n        a = b\n    return a in {a}",
+        "def f(x):\n    a = (1,)\n    for _ in x * 6:\n        b = a, a\n        a = b\n    return a in {a}",
         "def g(a): return (a, a)\ndef f(x):\n    a = (1,)\n    for _ in x * 6: a = g(a)\n    return a in {a}",
         "def f(x):\n    a, b = 0, 1\n    for _ in range(9):\n        a, b = b, a + b\n    return [a, b]",
     ],
