@@ -254,7 +254,7 @@ def _explain(error: OSError, address: Address) -> SandboxError:
     if isinstance(error, ssl.SSLCertVerificationError):
         return SandboxError(
             f"the certificate of the sandbox service at {address} is not trusted ({error.verify_message}); "
-            "name the file with its authority's certificate (setting sandbox.ca, or ca=), and the host as that "
+            "name the file with its authority's certificate (sandbox.ca, or ca=), and the host as that "
             "certificate does"
         )
     if isinstance(error, ssl.SSLError) and not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
