@@ -18,6 +18,7 @@ from sandboxes import Limits, Program, SandboxError, fork_runner
 from sandboxes.cancellation import Cancellation, RunCancelledError
 from sandboxes.connection import UnreachableError
 from sandboxes.container import DockerSandbox, fleet, from_host, labels
+from sandboxes.container.image import find_image
 from sandboxes.container.sweep import containers_of, sweep
 from sandboxes.container.transport import AttachTransport
 from sandboxes.fork_runner import longest_run
@@ -140,7 +141,7 @@ class TestContainer:
         assert options["NanoCpus"] == 10**9
         assert not options["Privileged"]
         assert not options["Binds"]
-        assert "noexec" in options["Tmpfs"]["/tmp"]
+        assert "noexec" in options["Tmpfs"][sandbox._image.scratch]
         assert options["LogConfig"]["Type"] in ("none", "k8s-file", "journald")
         told = {entry.partition("=")[0] for entry in config["Env"]}
         assert told <= {
@@ -155,11 +156,12 @@ class TestContainer:
 
     def test_is_what_the_kernel_sees_too(self, host, engine, monkeypatch):
         """From within, by the server itself, whom no filter confines."""
+        scratch = find_image(engine).scratch
         code = (
             "import os, json, sys\n"
             "seen = open('/proc/self/status').read() + open('/proc/self/mountinfo').read()\n"
             "try: open('/x', 'w')\nexcept OSError as error: seen += error.strerror\n"
-            "open('/tmp/x', 'w').close()\n"
+            f"open('{scratch}/x', 'w').close()\n"
             "seen += 'interfaces=' + ','.join(os.listdir('/sys/class/net'))\n"
             "seen += f' ids={os.getuid()},{os.getgid()},{os.getgroups()} pid={os.getpid()}'\n"
             "sys.exit(json.dumps(seen))\n"
@@ -182,7 +184,7 @@ class TestContainer:
             "PPid:\\t1\\n" if init else " pid=1",
         ):
             assert expected in seen
-        assert "noexec" in next(line for line in seen.split("\\n") if " /tmp " in line)
+        assert "noexec" in next(line for line in seen.split("\\n") if f" {scratch} " in line)
 
     def test_made_from_the_host_it_has_no_shell(self, host, engine, sandbox):
         tree = from_host.collect(())
