@@ -42,27 +42,21 @@ import json
 import os
 import subprocess
 import sys
-import warnings
-import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
-from sandboxes.arguments import encode_inputs, refuse_processes
-from sandboxes.cancellation import Cancellation
 from sandboxes.connection import Connection
 from sandboxes.environment import PACKAGES, Environment
 from sandboxes.errors import SandboxError
-from sandboxes.fork_runner import ask_hello, run_program
+from sandboxes.fork_runner import ask_hello
+from sandboxes.pooled_sandbox import ConfinementJudge, PooledSandbox
 from sandboxes.process_transport import ProcessTransport
 from sandboxes.server_pool import RECYCLE_AFTER, ServerPool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sandboxes.execution import Execution
-    from sandboxes.limits import Limits
-    from sandboxes.program import Program
 
 GUEST = Path(__file__).parent / "guest"
 """The folder with all that runs on the inside."""
@@ -70,7 +64,7 @@ GUEST = Path(__file__).parent / "guest"
 _NOT_LINUX = "the embedded sandbox needs Linux; on this system, run induce inside a Linux container (Docker)"
 
 
-class EmbeddedSandbox:
+class EmbeddedSandbox(PooledSandbox):
     """Runs programs in forks of ``servers`` processes, one a core unless said otherwise.
 
     The servers start when they are first needed, in a fraction of a second. Close the sandbox, or use it in a
@@ -96,13 +90,8 @@ class EmbeddedSandbox:
         if servers is not None and servers < 1:
             raise ValueError(f"a sandbox needs at least one server, not {servers}")
         starter = _Starter(relaxed, None if python is None else str(python), packages)
-        self._pool = ServerPool(servers or len(os.sched_getaffinity(0)), starter, recycle_after=recycle_after)
-        self._close = weakref.finalize(self, self._pool.close)
-
-    @property
-    def concurrency(self) -> int:
-        """How many programs run at the same time; further callers of ``run`` wait."""
-        return self._pool.size
+        pool = ServerPool(servers or len(os.sched_getaffinity(0)), starter, recycle_after=recycle_after)
+        super().__init__(pool, pool.close)
 
     @property
     def servers(self) -> ServerPool:
@@ -113,32 +102,6 @@ class EmbeddedSandbox:
     def environment(self) -> Environment:
         """What programs run in; starts a server where there is none yet."""
         return Environment.of("embedded", ask_hello(self._pool))
-
-    def run(
-        self,
-        program: Program,
-        inputs: Sequence[Any],
-        limits: Limits,
-        cancellation: Cancellation | None = None,
-    ) -> list[Execution]:
-        """Run ``program`` on each of ``inputs``; see ``Sandbox.run``.
-
-        The module runs once for all inputs, and once more after each death, with a budget of its own; its
-        seconds are counted with the input that follows. What a program printed is lost where it dies.
-        Raises ``SandboxError`` also where ``limits`` ask for more than one process.
-        """
-        refuse_processes(limits)
-        return run_program(self._pool, program, encode_inputs(program.call, inputs), limits, cancellation)
-
-    def close(self) -> None:
-        """Stop every process of the sandbox; a ``run`` under way raises ``SandboxError``."""
-        self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
 
 
 def capabilities() -> Capabilities:
@@ -178,26 +141,10 @@ class _Starter:
         self._relaxed = relaxed
         self._python = python
         self._packages = tuple(packages)
-        self._warned = False
+        self._judge = ConfinementJudge(relaxed, "on this machine")
 
     def __call__(self) -> Connection:
-        server = _start(self._relaxed, self._python, self._packages)
-        missing = server.hello.missing
-        if missing is not None and not self._relaxed:
-            server.dispose()
-            raise SandboxError(
-                f"programs cannot be confined on this machine: {missing}; use a kernel and a container "
-                "profile that allow seccomp filters, or trust the programs and pass relaxed=True"
-            )
-        if missing is not None and not self._warned:
-            self._warned = True
-            message = f"programs run without full confinement ({missing}); run only those you trust"
-            try:
-                warnings.warn(message, RuntimeWarning, stacklevel=2)
-            except RuntimeWarning:  # which it is where warnings are errors
-                server.dispose()
-                raise
-        return server
+        return self._judge(_start(self._relaxed, self._python, self._packages))
 
 
 def _start(relaxed: bool, python: str | None, packages: Sequence[str]) -> Connection:

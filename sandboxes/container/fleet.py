@@ -10,7 +10,6 @@ import re
 import threading
 import time
 import uuid
-import warnings
 import weakref
 import zlib
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from sandboxes.container.engine import RefusedError
 from sandboxes.container.sweep import Remover, abandoned, containers_of, remove
 from sandboxes.container.transport import AttachTransport
 from sandboxes.errors import SandboxError
+from sandboxes.pooled_sandbox import ConfinementJudge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -135,7 +135,7 @@ class Fleet:
         self._engine = engine
         self._options = options
         self._greeting = _greeting(options.relaxed, options.packages)
-        self._warned = False
+        self._judged = ConfinementJudge(options.relaxed, "in containers of this engine")
         self._init = True
         self.begin()
         _fleets.add(self)
@@ -173,22 +173,7 @@ class Fleet:
             with self._changed:
                 self._under_way -= 1
                 self._changed.notify_all()
-        missing = server.hello.missing
-        if missing is not None and not self._options.relaxed:
-            server.dispose()
-            raise SandboxError(
-                f"programs cannot be confined in containers of this engine: {missing}; use a kernel and a "
-                "seccomp profile that allow seccomp filters, or trust the programs and pass relaxed=True"
-            )
-        if missing is not None and not self._warned:
-            self._warned = True
-            message = f"programs run without full confinement ({missing}); run only those you trust"
-            try:
-                warnings.warn(message, RuntimeWarning, stacklevel=2)
-            except RuntimeWarning:  # which it is where warnings are errors
-                server.dispose()
-                raise
-        return server
+        return self._judged(server)
 
     def close(self) -> None:
         """Remove every container, those included that are just being started. Never raises."""

@@ -25,24 +25,20 @@ the same engine removes.
 
 from __future__ import annotations
 
-import weakref
-from typing import TYPE_CHECKING, Any, Self
+import functools
+from typing import TYPE_CHECKING
 
-from sandboxes.arguments import encode_inputs, refuse_processes
-from sandboxes.cancellation import Cancellation
 from sandboxes.container.engine import Engine
 from sandboxes.container.fleet import ContainerOptions, Fleet
 from sandboxes.container.image import find_image
 from sandboxes.environment import PACKAGES, Environment
-from sandboxes.fork_runner import ask_hello, run_program
+from sandboxes.fork_runner import ask_hello
+from sandboxes.pooled_sandbox import PooledSandbox
 from sandboxes.server_pool import RECYCLE_AFTER, ServerPool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandboxes.execution import Execution
-    from sandboxes.limits import Limits
-    from sandboxes.program import Program
 
 MEMORY_MB = 2048
 """Mebibytes that a container may use unless told otherwise, all its processes taken together."""
@@ -50,7 +46,7 @@ MEMORY_MB = 2048
 _LEAST_MEMORY_MB = 64
 
 
-class DockerSandbox:
+class DockerSandbox(PooledSandbox):
     """Runs programs in ``servers`` containers, one for each CPU of the engine unless said otherwise.
 
     ``image`` is any on the engine that has Python 3.11 or newer, and numpy and scipy where programs shall
@@ -90,14 +86,9 @@ class DockerSandbox:
         self._image = find_image(engine, image)
         options = ContainerOptions(self._image, memory_mb, relaxed, tuple(packages))
         fleet = Fleet(engine, options)
-        self._pool = ServerPool(servers, fleet, recycle_after=recycle_after, patience=patience)
-        self._close = weakref.finalize(self, _close, self._pool, fleet)
+        pool = ServerPool(servers, fleet, recycle_after=recycle_after, patience=patience)
+        super().__init__(pool, functools.partial(_close, pool, fleet))
         fleet.sweep()
-
-    @property
-    def concurrency(self) -> int:
-        """How many programs run at the same time; further callers of ``run`` wait."""
-        return self._pool.size
 
     @property
     def servers(self) -> ServerPool:
@@ -109,27 +100,6 @@ class DockerSandbox:
         """What programs run in; starts a container where there is none yet."""
         hello = ask_hello(self._pool)
         return Environment.of("docker", hello, image=self._image.name, image_id=self._image.id)
-
-    def run(
-        self,
-        program: Program,
-        inputs: Sequence[Any],
-        limits: Limits,
-        cancellation: Cancellation | None = None,
-    ) -> list[Execution]:
-        """Run ``program`` on each of ``inputs``; see ``Sandbox.run`` and ``EmbeddedSandbox.run``."""
-        refuse_processes(limits)
-        return run_program(self._pool, program, encode_inputs(program.call, inputs), limits, cancellation)
-
-    def close(self) -> None:
-        """Remove every container of the sandbox; a ``run`` under way raises ``SandboxError``."""
-        self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
 
 
 def _close(pool: ServerPool, fleet: Fleet) -> None:

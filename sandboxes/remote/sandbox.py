@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import weakref
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from sandboxes.arguments import encode_inputs, refuse_processes
-from sandboxes.cancellation import Cancellation
 from sandboxes.connection import Connection, UnreachableError
 from sandboxes.environment import Environment
 from sandboxes.errors import SandboxError
-from sandboxes.fork_runner import ask_hello, run_program
+from sandboxes.fork_runner import ask_hello
+from sandboxes.pooled_sandbox import PooledSandbox
 from sandboxes.remote.address import TlsAddress, parse_address
 from sandboxes.remote.tokens import TOKEN_VARIABLE, check_token
 from sandboxes.remote.transport import SocketTransport, client_context, open_transport
@@ -19,20 +17,17 @@ from sandboxes.server_pool import ServerPool
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from sandboxes.connection import Hello
-    from sandboxes.execution import Execution
-    from sandboxes.limits import Limits
-    from sandboxes.program import Program
     from sandboxes.remote.address import Address
 
 PATIENCE_SECONDS = 30.0
 """How long a run waits for a service that cannot be reached just now."""
 
 
-class RemoteSandbox:
+class RemoteSandbox(PooledSandbox):
     """Runs programs on the sandbox service at ``address``: ``unix:///path`` or ``tls://host:port``.
 
     ``token`` lets this client in; by default it is that in the environment variable INDUCE_SANDBOX_TOKEN.
@@ -67,13 +62,8 @@ class RemoteSandbox:
         first.dispose()  # the pool opens its own: this one would be shared with a forked child
         size = concurrency or _offered(hello)
         # It is the service that replaces servers that have grown old.
-        self._pool = ServerPool(size, starter, recycle_after=2**62, patience=patience)
-        self._close = weakref.finalize(self, self._pool.close)
-
-    @property
-    def concurrency(self) -> int:
-        """How many programs run at the same time; further callers of ``run`` wait."""
-        return self._pool.size
+        pool = ServerPool(size, starter, recycle_after=2**62, patience=patience)
+        super().__init__(pool, pool.close)
 
     @property
     def environment(self) -> Environment:
@@ -81,31 +71,6 @@ class RemoteSandbox:
         hello = ask_hello(self._pool)
         more = hello.more
         return Environment.of(f"remote ({more.get('back_end', 'unknown')})", hello, **_texts(more))
-
-    def run(
-        self,
-        program: Program,
-        inputs: Sequence[Any],
-        limits: Limits,
-        cancellation: Cancellation | None = None,
-    ) -> list[Execution]:
-        """Run ``program`` on each of ``inputs``; see ``Sandbox.run``.
-
-        Raises ``SandboxError`` also for limits beyond those that the service sets this client, and for more
-        than one process.
-        """
-        refuse_processes(limits)
-        return run_program(self._pool, program, encode_inputs(program.call, inputs), limits, cancellation)
-
-    def close(self) -> None:
-        """Hang up, which ends the programs, too; a ``run`` under way raises ``SandboxError``."""
-        self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
 
 
 class _Starter:
