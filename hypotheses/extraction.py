@@ -13,7 +13,12 @@ from sandboxes import Program
 MAX_READ = 100_000
 """Source longer than this is run like any other, but not parsed here: that can take a long time."""
 
-_FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(
+    r"^[ \t]*(?P<fence>`{3,}|~{3,})(?P<info>[^\n`]*)\n(?P<code>.*?)^[ \t]*(?P=fence)",
+    re.DOTALL | re.MULTILINE,
+)
+
+_PYTHON = ("", "python", "python3", "py", "pycon", "ipython")
 
 _MODULES = (
     *("bisect", "collections", "copy", "functools", "heapq", "itertools", "json"),
@@ -46,18 +51,28 @@ _IMPORTS = (
 
 def extract_rule(response: str) -> str:
     """Give the rule: the text after the first ``Rule:``, or all of it where there is no such mark."""
-    return response.split("Rule:", 1)[-1].strip()
+    mark, rule = response.partition("Rule:")[1:]
+    return rule.removeprefix("**").strip() if mark else response.strip()
 
 
 def extract_code(response: str) -> str | None:
-    """Give the last fenced block.
+    """Give the last fenced block that defines a function, or else the last one.
 
-    A response without a fence counts as code only if it is a Python module that defines something; a fence
-    that never closes is a truncated answer, and gives ``None``.
+    Blocks that are marked as another language than Python are passed over. A response without a fence counts
+    as code only if it is a Python module that defines something; a fence that never closes is a truncated
+    answer, and gives ``None``.
     """
-    blocks = _FENCE.findall(response)
+    blocks = [
+        str(block["code"]).strip("\n")
+        for block in _FENCE.finditer(response)
+        if block["info"].strip().lower().split(" ")[0] in _PYTHON
+    ]
+    for block in reversed(blocks):
+        tree = _parse(block)
+        if tree is not None and _definitions(tree):
+            return block
     if blocks:
-        return str(blocks[-1]).strip("\n")
+        return blocks[-1]
     if "```" in response:
         return None
     tree = _parse(response)

@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 class Completion:
     """One answer of a language model, live or recorded, with what was asked.
 
-    ``kind`` says what was asked for: ``hypothesis``, ``translation`` (a rule into Python) or ``program``.
-    Token counts are 0 where they are not known.
+    ``kind`` says what was asked for: ``hypothesis``, ``summary``, ``translation`` (a rule into Python),
+    ``program``, ``answer`` (an output itself) or ``application`` (a rule applied to an input).
+    ``key`` is the content key of the request (``hypotheses.models.chat.request_key``), empty for a foreign
+    transcript's; key and ``sample`` together name a completion. ``reasoning`` is what a reasoning model
+    thought, apart from its answer; ``finish`` is ``length`` where the answer was cut off.
+
+    Token counts are 0 where they are not known. A request's ``prompt_tokens``, and those of them that were
+    ``cached_tokens``, are counted at the first completion it gave, so that sums are right. ``money`` is what
+    it cost in US dollars; ``logprob`` the mean log-probability of the answer's tokens.
     """
 
     kind: str
@@ -25,6 +32,12 @@ class Completion:
     sample: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    money: float = 0.0
+    key: str = ""
+    reasoning: str = ""
+    finish: str = ""
+    logprob: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +54,38 @@ class Proposal:
     """A hypothesis as a proposer hands it over.
 
     ``program`` is set where the proposer wrote the program too (a symbolic search, a model that answers in
-    Python); where it is ``None``, an ``Implementer`` writes it. ``completion`` is what it was read from.
+    Python), ``verdict`` where it answered the queries itself, without any program; where both are ``None``,
+    an ``Implementer`` writes the program. ``completion`` is what it was read from.
     """
 
     hypothesis: Hypothesis
     program: Program | None = None
     completion: Completion | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Implementation:
-    """A program written for a hypothesis, and the completion it was read from."""
+    """A program written for a hypothesis, and the completion it was read from.
 
-    program: Program
+    Where a model applied the rule itself there is no program, but ``verdict``: what it answered.
+    """
+
+    program: Program | None
     completion: Completion | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A hypothesis with a program that claims to carry it out.
+    """A hypothesis with a program that claims to carry it out; without one where a model answered itself.
 
     ``round`` and ``sample`` say when the hypothesis came; ``completion`` is what an implementer read the
     program from, ``None`` where the proposer wrote it.
     """
 
     hypothesis: Hypothesis
-    program: Program
+    program: Program | None
     round: int = 0
     sample: int = 0
     completion: Completion | None = None
@@ -77,7 +96,8 @@ class Verdict:
     """What running a candidate showed.
 
     ``executions`` holds one run per example, ``correct`` whether each gave the wanted output, and
-    ``query_executions`` one run per query. A timeout or a crash is never correct.
+    ``query_executions`` one run per query. A timeout or a crash is never correct. Where a model answered the
+    queries directly, nothing was tried on the examples, and the first two are empty.
     """
 
     executions: tuple[Execution, ...]
@@ -96,8 +116,8 @@ class Verdict:
 
     @property
     def consistent(self) -> bool:
-        """Whether every example came out right."""
-        return all(self.correct)
+        """Whether every example was tried and came out right."""
+        return bool(self.correct) and all(self.correct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +130,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What later rounds are told of a round: its best candidate, and where it fails."""
+    """What later rounds are told of a round: a good candidate of it, and where it fails."""
 
     candidate: Candidate
     verdict: Verdict
@@ -166,9 +186,10 @@ class Trace:
     completions: tuple[tuple[int, Completion], ...] = ()
 
 
-Outcome = Literal["solved", "unsolved", "infeasible"]
-"""``solved``: the chosen program satisfies every example; ``infeasible``: no program can, for the examples
-contradict each other; ``unsolved``: all else."""
+Outcome = Literal["solved", "unsolved", "answered", "infeasible"]
+"""``solved``: the chosen program, or rule as a model applied it, satisfies every example; ``answered``: a
+model answered the queries, but nothing was there to be tried on the examples; ``infeasible``: no program can
+satisfy the examples, for they contradict each other; ``unsolved``: all else."""
 
 
 @dataclass(frozen=True, slots=True)

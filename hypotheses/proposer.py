@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from hypotheses.budget import Ledger
 from hypotheses.hypothesis import Feedback, Hypothesis, Implementation, Proposal, Report
 from hypotheses.task import Task
 from memory import Concept
@@ -15,9 +16,12 @@ from memory import Concept
 class Request:
     """What a proposer or an implementer is asked for.
 
-    ``round`` counts from 0. ``n`` is how many proposals, or programs, are wanted at most. ``feedback`` holds
-    the best candidate of each earlier round that had one, oldest first; ``concepts`` are what the memory
-    recalled for the task.
+    ``round`` counts from 0. ``n`` is how many proposals, or programs, are wanted at most, ``first`` how many
+    programs were asked for before: an implementer that is asked again for the same hypothesis goes on from
+    there. ``feedback`` holds the best candidates of each earlier round that had any, oldest round first, the
+    best of a round before its others; ``concepts`` are what the memory recalled for the task, ``notes``
+    sentences about it from other proposers. ``ledger`` is what may still be spent on the task, without limit
+    unless the caller sets one.
     """
 
     task: Task
@@ -25,6 +29,9 @@ class Request:
     n: int = 1
     feedback: tuple[Feedback, ...] = ()
     concepts: tuple[Concept, ...] = ()
+    notes: tuple[str, ...] = ()
+    first: int = 0
+    ledger: Ledger = field(default_factory=Ledger, compare=False, repr=False)
 
 
 @runtime_checkable
@@ -47,7 +54,7 @@ class Proposer(Protocol):
 
 @runtime_checkable
 class Implementer(Protocol):
-    """Turns a rule in words into programs."""
+    """Turns a rule in words into programs, or applies it."""
 
     def implement(
         self, request: Request, hypothesis: Hypothesis

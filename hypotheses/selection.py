@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import tokenize
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from hypotheses.equality import canonical
 from hypotheses.extraction import MAX_READ
 from hypotheses.hypothesis import Judged
 
-SelectionRule = Literal["all-rounds", "last-round"]
+SelectionRule = Literal["all-rounds", "last-round", "majority"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,19 @@ def select(judged: Sequence[Judged], queries: int, attempts: int, rule: Selectio
     ``last-round``
         Only the last round's candidates: most examples right, ties to the lowest sample, and nobody stands
         in. The rule of Qiu et al. 2023 ("Phenomenal Yet Puzzling", section 3).
+    ``majority``
+        Of those with most examples right, each has a vote on each query by itself; the most frequent answers
+        are the predictions, and who gives most of them is the winner. Self-consistency (Wang et al. 2022).
     """
+    if rule == "majority":
+        return _vote(judged, queries, attempts)
     ranked = _RULES[rule](judged)
     answering = ranked[:attempts] if rule == "last-round" else ranked
     predictions = tuple(_distinct(answering, query, attempts) for query in range(queries))
     return Selection(ranked[0] if ranked else None, predictions)
 
 
-def best_of_round(judged: Sequence[Judged]) -> Judged:
-    """Give the candidate that feedback is given on: most examples right, ties to the lowest sample."""
-    return min(judged, key=lambda one: (-one.verdict.passed, one.candidate.sample))
-
-
+@lru_cache(maxsize=4096)
 def description_length(source: str) -> int:
     """Count the tokens of a program; comments and line breaks cost nothing, nor do long names.
 
@@ -69,17 +72,42 @@ def _rank_last_round(judged: Sequence[Judged]) -> list[Judged]:
 
 
 def _rank_all_rounds(judged: Sequence[Judged]) -> list[Judged]:
-    votes: dict[Hashable, int] = {}
-    for one in judged:
-        votes[_behaviour(one)] = votes.get(_behaviour(one), 0) + 1
+    behaviours = {id(one): _behaviour(one) for one in judged}
+    votes = Counter(behaviours.values())
 
     def key(one: Judged) -> tuple[int, ...]:
-        length = description_length(one.candidate.program.source)
+        program = one.candidate.program
+        length = description_length(one.candidate.hypothesis.text if program is None else program.source)
         # A program that answers no query agrees with nobody.
-        agreement = votes[_behaviour(one)] if _answers(one) or not one.verdict.query_executions else 0
+        agreement = votes[behaviours[id(one)]] if _answers(one) or not one.verdict.query_executions else 0
         return (-one.verdict.passed, -agreement, length, one.candidate.round, one.candidate.sample)
 
     return sorted(judged, key=key)
+
+
+def _vote(judged: Sequence[Judged], queries: int, attempts: int) -> Selection:
+    most = max((one.verdict.passed for one in judged), default=0)
+    voters = [one for one in _rank_all_rounds(judged) if one.verdict.passed == most]
+    predictions = []
+    for query in range(queries):
+        votes: dict[Hashable, int] = {}
+        values: dict[Hashable, Any] = {}
+        for one in voters:
+            run = one.verdict.query_executions[query]
+            if run.ok:
+                name = canonical(run.value)
+                votes[name] = votes.get(name, 0) + 1
+                values.setdefault(name, run.value)
+        # Ties go to whom the other rules would prefer: sorting is stable, and voters come in their order.
+        predictions.append(tuple(values[name] for name in sorted(votes, key=lambda n: -votes[n])[:attempts]))
+
+    def agreed(one: Judged) -> int:
+        return sum(
+            run.ok and bool(values) and canonical(run.value) == canonical(values[0])
+            for run, values in zip(one.verdict.query_executions, predictions, strict=True)
+        )
+
+    return Selection(max(voters, key=agreed, default=None), tuple(predictions))
 
 
 _RULES: dict[SelectionRule, Callable[[Sequence[Judged]], list[Judged]]] = {

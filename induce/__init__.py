@@ -31,10 +31,11 @@ if TYPE_CHECKING:
         Verdict,
     )
     from hypotheses.proposer import Implementer, Proposer, Request
-    from hypotheses.recorded import RecordedProposer
+    from hypotheses.recipes import Recipe, find_recipe, load_recipe
     from hypotheses.run_log import RunLog
     from hypotheses.search import SearchProposer
-    from hypotheses.solver import Solver, SolverConfig
+    from hypotheses.solver import Solver
+    from hypotheses.solver_config import SolverConfig
     from hypotheses.task import Example, Parameter, Signature, Task
     from induce.api import asolve, solve
     from induce.tasks import TaskSet, load_tasks
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         Execution,
         InduceError,
         Limits,
+        ModelError,
         Program,
         ProposerError,
         RunLogError,
@@ -64,12 +66,13 @@ _HOMES = {
     "Implementer": "hypotheses.proposer",
     "InduceError": "sandboxes",
     "Limits": "sandboxes",
+    "ModelError": "sandboxes",
     "Parameter": "hypotheses.task",
     "Program": "sandboxes",
     "Proposal": "hypotheses.hypothesis",
     "Proposer": "hypotheses.proposer",
     "ProposerError": "sandboxes",
-    "RecordedProposer": "hypotheses.recorded",
+    "Recipe": "hypotheses.recipes",
     "Report": "hypotheses.hypothesis",
     "Request": "hypotheses.proposer",
     "RunLog": "hypotheses.run_log",
@@ -81,13 +84,15 @@ _HOMES = {
     "Signature": "hypotheses.task",
     "Solution": "hypotheses.hypothesis",
     "Solver": "hypotheses.solver",
-    "SolverConfig": "hypotheses.solver",
+    "SolverConfig": "hypotheses.solver_config",
     "Task": "hypotheses.task",
     "TaskFormatError": "sandboxes",
     "TaskSet": "induce.tasks",
     "Usage": "hypotheses.hypothesis",
     "Verdict": "hypotheses.hypothesis",
     "asolve": "induce.api",
+    "find_recipe": "hypotheses.recipes",
+    "load_recipe": "hypotheses.recipes",
     "load_tasks": "induce.tasks",
     "solve": "induce.api",
 }
@@ -104,12 +109,13 @@ __all__ = [
     "Implementer",
     "InduceError",
     "Limits",
+    "ModelError",
     "Parameter",
     "Program",
     "Proposal",
     "Proposer",
     "ProposerError",
-    "RecordedProposer",
+    "Recipe",
     "Report",
     "Request",
     "RunLog",
@@ -129,6 +135,8 @@ __all__ = [
     "Verdict",
     "__version__",
     "asolve",
+    "find_recipe",
+    "load_recipe",
     "load_tasks",
     "solve",
 ]

@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 from hypotheses.hypothesis import Solution
+from hypotheses.recipes import Recipe
 from hypotheses.selection import SelectionRule
 from hypotheses.solver import Recorder
 from hypotheses.task import Task
 from induce.runs import start_run
-from induce.settings import resolve_settings
+from induce.settings import Settings, resolve_settings
 from induce.tasks import TaskSet, load_tasks
-from induce.wiring import WiredProposer, make_proposer, open_solver
+from induce.wiring import WiredProposer, choose_proposer, make_proposer, open_solver
 
 
 class SolveOptions(TypedDict, total=False):
     """The options of ``asolve`` and ``solve``, which ``asolve`` explains."""
 
     proposer: str
+    recipe: str | Path | Recipe
+    model: str
     select: SelectionRule
     attempts: int
     seconds: float
@@ -50,8 +53,11 @@ async def asolve(tasks: Task | Tasks, **options: Unpack[SolveOptions]) -> Soluti
     ``arc1:training`` and the like. The list that comes back follows the order of the tasks. What is left out
     of the options comes from the settings:
 
-    ``proposer``     ``search`` (the default) or ``recorded:TRANSCRIPT``
-    ``select``       how the winner is chosen: ``all-rounds`` or ``last-round``
+    ``recipe``       the method: a name, a TOML file or a ``Recipe``; by default ``portfolio``, which is the
+                     symbolic search and then, where one is named, the model
+    ``model``        the language model: ``vllm:NAME@URL``, ``openai:NAME``, ``anthropic:NAME`` …
+    ``proposer``     instead of a recipe: ``search`` or ``recorded:TRANSCRIPT``
+    ``select``       how the winner is chosen: ``all-rounds``, ``last-round`` or ``majority``
     ``attempts``     how many distinct predictions a query may have
     ``seconds``      the search's time for one task
     ``out``          path of a new run log, which needs tasks that come from a source
@@ -90,13 +96,25 @@ async def _solve_all(tasks: Tasks, options: SolveOptions) -> list[Solution]:
         raise TypeError(
             f"solve has no option {unknown[0]!r}; it has {', '.join(SolveOptions.__annotations__)}"
         )
+    recipe, own_recipe = options.get("recipe"), None
+    if isinstance(recipe, Recipe):
+        recipe, own_recipe = recipe.name, recipe
     settings = resolve_settings(
         {
-            "solver": {"select": options.get("select"), "attempts": options.get("attempts")},
+            "solver": {
+                "recipe": None if recipe is None else str(recipe),
+                "select": options.get("select"),
+                "attempts": options.get("attempts"),
+            },
+            "model": {"address": options.get("model")},
             "search": {"seconds": options.get("seconds")},
         }
     )
-    proposer, out = options.get("proposer", "search"), options.get("out")
+    if recipe is not None:
+        settings = settings.model_copy(update={"recipe": own_recipe})
+    proposer, out = options.get("proposer"), options.get("out")
+    if proposer is not None and recipe is not None:
+        raise TypeError("solve takes a recipe or a proposer, not both")
     on_solution = options.get("on_solution")
     if isinstance(tasks, str | Path):
         tasks = load_tasks(tasks)
@@ -110,20 +128,25 @@ async def _solve_all(tasks: Tasks, options: SolveOptions) -> list[Solution]:
             order[id(task)] = number
             yield task
 
-    async def run(source: Iterable[Task], wired: WiredProposer, log: Recorder | None) -> None:
-        with open_solver(wired, settings, log) as solver:
-            async with aclosing(solver.stream(numbered(source))) as stream:
-                async for task, solution in stream:
-                    solutions.append((order.pop(id(task)), solution))
-                    if on_solution is not None:
-                        on_solution(solution)
+    async def run(
+        source: Iterable[Task], wired: WiredProposer, settings: Settings, log: Recorder | None
+    ) -> None:
+        async with (
+            open_solver(wired, settings, log) as solver,
+            aclosing(solver.stream(numbered(source))) as stream,
+        ):
+            async for task, solution in stream:
+                solutions.append((order.pop(id(task)), solution))
+                if on_solution is not None:
+                    on_solution(solution)
 
     if isinstance(tasks, TaskSet) and out is not None:
         started = start_run(tasks, sum(1 for _ in tasks), proposer, settings, Path(out))
         with started.log:
-            await run(started.tasks, started.proposer, started.log)
+            await run(started.tasks, started.proposer, started.settings, started.log)
     else:
-        await run(tasks, make_proposer(proposer, settings), None)
+        spec, settings = choose_proposer(settings, proposer)
+        await run(tasks, make_proposer(spec, settings), settings, None)
     return [solution for _, solution in sorted(solutions, key=lambda pair: pair[0])]
 
 

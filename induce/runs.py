@@ -13,9 +13,10 @@ from pathlib import Path
 from hypotheses.run_log import RunInfo, RunLog
 from hypotheses.task import Task
 from induce._version import __version__
+from induce.language_model import ModelSource
 from induce.settings import Settings, resolve_settings
 from induce.tasks import TaskSet, load_tasks
-from induce.wiring import WiredProposer, make_proposer
+from induce.wiring import WiredProposer, choose_proposer, make_proposer
 from sandboxes import RunLogError, TaskFormatError
 
 SUFFIX = ".sqlite"
@@ -38,10 +39,14 @@ class Run:
 
 
 def start_run(
-    tasks: TaskSet, count: int, proposer_spec: str, settings: Settings, path: Path | None = None
+    tasks: TaskSet, count: int, proposer_spec: str | None, settings: Settings, path: Path | None = None
 ) -> Run:
-    """Start a run of ``count`` tasks in a new log, in the runs folder unless ``path`` says where."""
-    proposer = make_proposer(proposer_spec, settings)
+    """Start a run of ``count`` tasks in a new log, in the runs folder unless ``path`` says where.
+
+    ``proposer_spec`` is who proposes; ``None``: the recipe of the settings.
+    """
+    spec, settings = choose_proposer(settings, proposer_spec)
+    proposer = make_proposer(spec, settings)
     info = RunInfo(
         source=tasks.source,
         source_options=tasks.options | {"skip_bad": tasks.skips_bad},
@@ -60,8 +65,9 @@ def resume_run(
 ) -> Run:
     """Open a run to go on with it, under the settings it was started with.
 
-    How programs are contained is for this machine's user to say, not for the log, which may be somebody
-    else's: the settings of the sandbox and of the runs folder are the present ones.
+    How programs are contained, and where models are asked (with the user's keys), is for this machine's user
+    to say, not for the log, which may be somebody else's: the settings of the sandbox, the model and the runs
+    folder are the present ones. The model must be the same one, wherever it is served now.
 
     ``on_bad`` is told of bad tasks where the run was started so as to skip them; ``source`` is where the
     tasks are now, if they have moved; ``present`` are the present settings.
@@ -73,6 +79,7 @@ def resume_run(
         on_error.callback(log.close)
         info = log.info
         settings = _settings_of(log, present or resolve_settings())
+        _check_model(log, settings)
         tasks = reload_tasks(log, on_bad, source)
         proposer = make_proposer(info.proposer, settings)
         if proposer.content_hash != info.proposer_hash:
@@ -81,6 +88,19 @@ def resume_run(
             )
         on_error.pop_all()
     return Run(log, tasks, proposer, settings)
+
+
+def replay_run(log: RunLog, path: Path, on_bad: BadTaskHandler, source: str | None, present: Settings) -> Run:
+    """Start a run at ``path`` that does what the run in ``log`` did, with its settings and its proposer.
+
+    Raises ``RunLogError`` where the tasks or the transcript are no longer what they were.
+    """
+    settings = _settings_of(log, present)
+    recorded = log.info.settings.get("model", {}).get("address")
+    # Nobody is asked, so it does not matter whose address it is: the model's name is part of the keys.
+    settings = settings.model_copy(update={"model": settings.model.model_copy(update={"address": recorded})})
+    tasks = reload_tasks(log, on_bad, source)
+    return start_run(tasks, log.info.tasks, log.info.proposer, settings, path)
 
 
 def reload_tasks(log: RunLog, on_bad: BadTaskHandler, source: str | None = None) -> TaskSet:
@@ -114,7 +134,35 @@ def _settings_of(log: RunLog, present: Settings) -> Settings:
         recorded = Settings.model_validate(log.info.settings)
     except ValueError as error:
         raise RunLogError(f"{log.path} holds settings that this induce does not know") from error
-    return recorded.model_copy(update={"sandbox": present.sandbox, "runs": present.runs})
+    here = ("address", "concurrency", "timeout", "attempts", "patience")  # the rest is part of the record
+    model = recorded.model.model_copy(update={name: getattr(present.model, name) for name in here})
+    return recorded.model_copy(update={"sandbox": present.sandbox, "runs": present.runs, "model": model})
+
+
+def _check_model(log: RunLog, settings: Settings) -> None:
+    """Raise ``RunLogError`` where the model that is named now is not the one the run was made with."""
+    if not log.info.proposer.startswith("recipe:"):
+        return
+    recorded = model_of(log)
+    present = settings.model.address
+    if present is None:
+        raise RunLogError(
+            f"{log.path} was made with the model {recorded.spec}; if you trust that address, go on with "
+            f"--model {recorded.spec}"
+        )
+    if ModelSource.parse(present).name != recorded.name:
+        raise RunLogError(
+            f"{log.path} was made with the model {recorded.name}, not {ModelSource.parse(present).name}; "
+            "name where that model is with --model"
+        )
+
+
+def model_of(log: RunLog) -> ModelSource:
+    """Give the model that a run was started with."""
+    address = log.info.settings.get("model", {}).get("address")
+    if not isinstance(address, str):
+        raise RunLogError(f"{log.path} is damaged: it does not say which model it was made with")
+    return ModelSource.parse(address)
 
 
 def run_path(name: str, settings: Settings) -> Path:

@@ -10,9 +10,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import platformdirs
+from hypotheses.models.prices import Price
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -21,6 +22,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from hypotheses.allocation import Allocation
+from hypotheses.budget import Budget
+from hypotheses.recipes import Recipe
 from hypotheses.selection import SelectionRule
 from sandboxes import Limits, SettingsError
 
@@ -59,14 +63,73 @@ class SearchSettings(_Group):
 
 
 class SolverSettings(_Group):
-    """The loop. What is not set is chosen to suit the proposer."""
+    """The loop. What is not set is as the recipe has it."""
 
+    recipe: str = Field("portfolio", description="the method: a name (`induce recipes list`) or a TOML file")
     rounds: int | None = Field(None, ge=1, description="rounds of feedback at most, the first included")
     samples: int | None = Field(None, ge=1, description="proposals in a round")
-    programs: int = Field(8, ge=1, description="programs for one hypothesis")
-    attempts: int = Field(1, ge=1, description="distinct predictions for one query")
-    select: SelectionRule = Field("all-rounds", description="how the winner is chosen")
+    programs: int | None = Field(None, ge=1, description="programs for one hypothesis")
+    attempts: int | None = Field(None, ge=1, description="distinct predictions for one query")
+    select: SelectionRule | None = Field(None, description="how the winner is chosen")
+    allocation: Allocation | None = Field(None, description="how programs are shared out over hypotheses")
     concurrency: int | None = Field(None, ge=1, description="tasks solved at the same time")
+
+
+class ModelSettings(_Group):
+    """The language model. Keys come from the provider's own variables, such as OPENAI_API_KEY."""
+
+    address: str | None = Field(
+        None, description="vllm:NAME@URL, openai:NAME, anthropic:NAME, …; default: none"
+    )
+    concurrency: int = Field(64, ge=1, description="samples under way at one endpoint")
+    timeout: float = Field(600.0, gt=0, description="seconds for one request")
+    attempts: int = Field(6, ge=1, description="tries of one request")
+    patience: float = Field(120.0, ge=0, description="seconds to wait for endpoints that went away")
+    truncation: Literal["continue", "retry", "keep"] = Field(
+        "continue", description="what to do with a completion that was cut off at its limit"
+    )
+    context: int | None = Field(None, ge=256, description="tokens that the model can read; default: no limit")
+    tokenizer: str | None = Field(
+        None, description="its tokenizer, a name or folder for transformers; default: an estimate"
+    )
+    speed: float | None = Field(
+        None, gt=0, description="tokens a second that the endpoints write together, for estimates"
+    )
+    prices: Mapping[str, Price] = Field(
+        default_factory=dict,
+        description="US dollars per million tokens, by model, where the table lacks them",
+    )
+
+
+class BudgetSettings(_Group):
+    """What may be spent on each task and, with `run_`, on all together. Default: no limit."""
+
+    tokens: int | None = Field(None, ge=1, description="tokens for a task, read and written")
+    completion_tokens: int | None = Field(None, ge=1, description="tokens for a task, written")
+    seconds: float | None = Field(None, gt=0, description="seconds for a task")
+    money: float | None = Field(None, gt=0, description="US dollars for a task")
+    programs: int | None = Field(None, ge=1, description="programs for a task")
+    run_tokens: int | None = Field(None, ge=1, description="tokens for the run, read and written")
+    run_completion_tokens: int | None = Field(None, ge=1, description="tokens for the run, written")
+    run_seconds: float | None = Field(None, gt=0, description="seconds for the run")
+    run_money: float | None = Field(None, gt=0, description="US dollars for the run")
+    run_programs: int | None = Field(None, ge=1, description="programs for the run")
+
+    @property
+    def task(self) -> Budget:
+        """The budget of one task."""
+        return Budget(self.tokens, self.completion_tokens, self.seconds, self.money, self.programs)
+
+    @property
+    def run(self) -> Budget:
+        """The budget of the whole run."""
+        return Budget(
+            self.run_tokens,
+            self.run_completion_tokens,
+            self.run_seconds,
+            self.run_money,
+            self.run_programs,
+        )
 
 
 class RunSettings(_Group):
@@ -90,7 +153,12 @@ class Settings(BaseSettings):
     sandbox: SandboxSettings = Field(default_factory=SandboxSettings)
     search: SearchSettings = Field(default_factory=SearchSettings)
     solver: SolverSettings = Field(default_factory=SolverSettings)
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    budget: BudgetSettings = Field(default_factory=BudgetSettings)
     runs: RunSettings = Field(default_factory=RunSettings)
+    recipe: Recipe | None = Field(
+        None, description="a recipe of one's own, in place of the one that solver.recipe names"
+    )
 
     @classmethod
     def settings_customise_sources(

@@ -16,12 +16,13 @@ from hypotheses.task import Task
 from induce.render import render_predictions, render_value, visible
 from sandboxes.values import encode
 
-_STYLES = {"solved": "green", "unsolved": "red", "infeasible": "yellow"}
+_STYLES = {"solved": "green", "unsolved": "red", "answered": "cyan", "infeasible": "yellow"}
 
 
 def solution_record(solution: Solution) -> dict[str, Any]:
     """Give what ``induce solve --json`` prints of a solution; predictions are encoded as JSON."""
     candidate, verdict = solution.candidate, solution.verdict
+    program = candidate.program if candidate else None
     return {
         "task_id": solution.task_id,
         "solved": solution.solved,
@@ -35,9 +36,9 @@ def solution_record(solution: Solution) -> dict[str, Any]:
         if verdict
         else [],
         "hypothesis": candidate.hypothesis.text if candidate else None,
-        "program": candidate.program.source if candidate else None,
-        "entry_point": candidate.program.entry_point if candidate else None,
-        "call": candidate.program.call if candidate else None,
+        "program": program.source if program else None,
+        "entry_point": program.entry_point if program else None,
+        "call": program.call if program else None,
         "predictions": [[encode(value) for value in values] for values in solution.predictions],
         "usage": asdict(solution.usage),
         "note": solution.note,
@@ -69,13 +70,10 @@ def render_solution(task: Task, solution: Solution) -> list[RenderableType]:
         rule = solution.candidate.hypothesis.text
         if rule:
             parts.append(Padding(Text(_safe(rule), style="italic"), (0, 2), expand=False))
-        parts += [
-            Text(),
-            _code(solution.candidate.program.source),
-            Text(),
-            Text(f"  {_counts(solution)}", style),
-        ]
-    if solution.verdict is not None and not solution.solved:
+        program = solution.candidate.program
+        parts += [] if program is None else [Text(), _code(program.source), Text()]
+        parts.append(Text(f"  {_counts(solution)}", style))
+    if solution.verdict is not None and not all(solution.verdict.correct):
         parts.append(Padding(_first_failure(task, solution.verdict), (0, 2), expand=False))
     if any(solution.predictions):
         parts.append(Padding(render_predictions(task, solution.predictions), (0, 2), expand=False))
@@ -91,9 +89,20 @@ def _code(source: str) -> Text:
 
 
 def _counts(solution: Solution) -> str:
-    verdict, programs = solution.verdict, solution.usage.programs
-    passed = f"{verdict.passed} of {verdict.total} examples right, " if verdict else "no candidate, "
-    return f"{passed}{programs} program{'' if programs == 1 else 's'} run, {solution.usage.seconds:.2f} s"
+    verdict, usage = solution.verdict, solution.usage
+    programs = usage.programs
+    if verdict is None:
+        passed = "no candidate, "
+    elif verdict.total:
+        passed = f"{verdict.passed} of {verdict.total} examples right, "
+    else:
+        passed = "not tried on the examples, "
+    asked = ""
+    if usage.completions:
+        asked = f"{usage.completions} completion{'' if usage.completions == 1 else 's'}, "
+        asked += f"{usage.completion_tokens:,} tokens, " if usage.completion_tokens else ""
+        asked += f"${usage.money:.4f}, " if usage.money else ""
+    return f"{passed}{programs} program{'' if programs == 1 else 's'} run, {asked}{usage.seconds:.2f} s"
 
 
 def _first_failure(task: Task, verdict: Verdict) -> Text:

@@ -5,6 +5,7 @@
     InduceError                 our world broke, or was asked for something impossible
     ├── TaskFormatError         a task file or task source cannot be read as tasks
     ├── ProposerError           a proposer (model, search, transcript) cannot do its work
+    │   └── ModelError          a language model cannot be asked, or answers nothing of use
     ├── SandboxError            a sandbox cannot run programs on this machine, or died
     ├── MemoryStoreError        the concept memory cannot be read or written
     ├── RunLogError             a run log cannot be read, written, or does not fit its tasks
@@ -27,6 +28,10 @@ class TaskFormatError(InduceError):
 
 class ProposerError(InduceError):
     """A proposer cannot do its work."""
+
+
+class ModelError(ProposerError):
+    """A language model cannot be asked, or gives nothing that can be used."""
 
 
 class SandboxError(InduceError):

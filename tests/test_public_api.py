@@ -9,13 +9,13 @@ import induce
 
 PUBLIC = set(
     "Candidate Completion EmbeddedSandbox Example Execution Feedback Hypothesis Implementation "
-    "Implementer InduceError Limits Parameter Program Proposal Proposer ProposerError "
-    "RecordedProposer Report Request RunLog RunLogError Sandbox SandboxError SearchProposer "
+    "Implementer InduceError Limits ModelError Parameter Program Proposal Proposer ProposerError "
+    "Recipe Report Request RunLog RunLogError Sandbox SandboxError SearchProposer "
     "SettingsError Signature Solution Solver SolverConfig Task TaskFormatError TaskSet Usage Verdict "
-    "__version__ asolve load_tasks solve".split()
+    "__version__ asolve find_recipe load_recipe load_tasks solve".split()
 )
 HEAVY = frozenset(
-    "docker langchain langchain_core numpy pyarrow ray sqlalchemy torch transformers vllm".split()
+    "docker httpx langchain langchain_core langchain_openai numpy openai pyarrow ray sqlalchemy torch transformers vllm".split()
 )
 
 

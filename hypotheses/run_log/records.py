@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -22,7 +23,8 @@ from hypotheses.hypothesis import (
     Usage,
     Verdict,
 )
-from hypotheses.run_log import schema
+from hypotheses.run_log import completions, schema
+from hypotheses.run_log.schema import to_json
 from sandboxes import Execution, Program
 from sandboxes.values import decode, encode
 
@@ -35,6 +37,7 @@ class TaskWriter:
 
     def __init__(self, connection: sa.Connection, task_id: str) -> None:
         self._connection = connection
+        self._driver = driver_of(connection)
         self._task_id = task_id
         self._verdict_ids: dict[str, int] = {}
         self._candidate_ids: dict[int, int] = {}
@@ -43,8 +46,8 @@ class TaskWriter:
     def write(self, trace: Trace, solution: Solution) -> None:
         """Write completions, entries, and the solution that was chosen among them."""
         for round_, completion in trace.completions:
-            record = asdict(completion) | {"task_id": self._task_id, "round": round_}
-            self._completion_ids[id(completion)] = self._insert(schema.COMPLETIONS, **record)
+            written = completions.write(self._driver, self._task_id, round_, completion)
+            self._completion_ids[id(completion)] = written
         for entry in trace.entries:
             self._write_entry(entry)
         chosen = None if solution.candidate is None else self._candidate_ids[id(solution.candidate)]
@@ -52,9 +55,9 @@ class TaskWriter:
             schema.SOLUTIONS,
             task_id=self._task_id,
             outcome=solution.outcome,
-            predictions=json.dumps([[encode(value) for value in values] for values in solution.predictions]),
+            predictions=to_json([[encode(value) for value in values] for values in solution.predictions]),
             candidate_id=chosen,
-            usage=json.dumps(asdict(solution.usage)),
+            usage=to_json(asdict(solution.usage)),
             note=solution.note,
             finished=now(),
         )
@@ -68,7 +71,7 @@ class TaskWriter:
             sample=entry.sample,
             proposer=hypothesis.proposer,
             text=hypothesis.text,
-            parents=json.dumps(hypothesis.parents),
+            parents=to_json(hypothesis.parents),
             completion_id=self._completion_id(entry.proposal.completion),
         )
         for one in entry.judged:
@@ -83,7 +86,9 @@ class TaskWriter:
         return None if completion is None else self._completion_ids[id(completion)]
 
     def _write_verdict(self, one: Judged) -> int:
-        program, verdict = one.candidate.program, one.verdict
+        program = one.candidate.program
+        if program is None:
+            return self._insert_verdict(None, one.verdict)
         if program.key not in self._verdict_ids:
             known = sa.select(schema.PROGRAMS.c.key).where(schema.PROGRAMS.c.key == program.key)
             if self._connection.execute(known).first() is None:
@@ -94,17 +99,20 @@ class TaskWriter:
                     entry_point=program.entry_point,
                     call=program.call,  # the packages it may import are in the run's settings
                 )
-            self._verdict_ids[program.key] = self._insert(
-                schema.VERDICTS,
-                task_id=self._task_id,
-                program_key=program.key,
-                passed=verdict.passed,
-                total=verdict.total,
-                correct=json.dumps(verdict.correct),
-                executions=_write_executions(verdict.executions),
-                query_executions=_write_executions(verdict.query_executions),
-            )
+            self._verdict_ids[program.key] = self._insert_verdict(program.key, one.verdict)
         return self._verdict_ids[program.key]
+
+    def _insert_verdict(self, program_key: str | None, verdict: Verdict) -> int:
+        return self._insert(
+            schema.VERDICTS,
+            task_id=self._task_id,
+            program_key=program_key,
+            passed=verdict.passed,
+            total=verdict.total,
+            correct=to_json(verdict.correct),
+            executions=_write_executions(verdict.executions),
+            query_executions=_write_executions(verdict.query_executions),
+        )
 
     def _insert(self, table: sa.Table, **values: Any) -> int:
         key = self._connection.execute(table.insert().values(values)).inserted_primary_key
@@ -131,7 +139,7 @@ def read_solution(row: Mapping[Any, Any]) -> Solution:
 
 
 def _write_executions(executions: Sequence[Execution]) -> str:
-    return json.dumps(
+    return to_json(
         [
             [e.status, encode(e.value), e.error, e.stdout[:KEPT_OUTPUT], round(e.seconds, 6)]
             for e in executions
@@ -146,16 +154,35 @@ def _read_executions(text: str) -> tuple[Execution, ...]:
     )
 
 
-def read_judged(row: Mapping[Any, Any]) -> Judged:
-    """Make a judged candidate of a row of candidates joined with hypothesis, program and verdict."""
-    hypothesis = Hypothesis(row["text"], tuple(json.loads(row["parents"])), row["proposer"])
-    program = Program(row["source"], row["entry_point"], row["call"])
+def read_hypothesis(row: Mapping[Any, Any]) -> Hypothesis:
+    """Make a hypothesis of its row."""
+    return Hypothesis(row["text"], tuple(json.loads(row["parents"])), row["proposer"])
+
+
+def read_judged(row: Mapping[Any, Any], completion: Completion | None = None) -> Judged:
+    """Make a judged candidate of a row of candidates joined with hypothesis, verdict and program, if any.
+
+    ``completion`` is what the program was read from.
+    """
+    program = None
+    if row["program_key"] is not None:
+        if row["source"] is None:
+            raise ValueError(f"program {row['program_key']} is missing")
+        program = Program(row["source"], row["entry_point"], row["call"])
     verdict = Verdict(
         _read_executions(row["executions"]),
         tuple(json.loads(row["correct"])),
         _read_executions(row["query_executions"]),
     )
-    return Judged(Candidate(hypothesis, program, row["round"], row["sample"]), verdict)
+    return Judged(Candidate(read_hypothesis(row), program, row["round"], row["sample"], completion), verdict)
+
+
+def driver_of(connection: sa.Connection) -> sqlite3.Connection:
+    """Give SQLite's own connection."""
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        raise TypeError(f"a run log needs sqlite3, not {driver!r}")
+    return driver
 
 
 def now() -> str:

@@ -2,12 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
 
-SCHEMA_VERSION = 1
-"""Raised with every change of the tables; a log of another version is refused by name."""
+SCHEMA_VERSION = 2
+"""Raised with every change of the tables; older logs are migrated, newer ones refused by name."""
+
+
+def to_column(text: str) -> str | bytes:
+    """Give what SQLite keeps of a text: the text, or bytes where it is no Unicode (lone surrogates).
+
+    Models and programs write such texts too, and nothing that they write may be lost.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+    return text
+
+
+def from_column(kept: Any) -> str:
+    """Give the text that ``to_column`` made ``kept`` of.
+
+    Raises ``ValueError`` or ``TypeError`` for what it never makes.
+    """
+    if isinstance(kept, bytes):
+        return kept.decode("utf-8", "surrogatepass")
+    if not isinstance(kept, str):
+        raise TypeError(f"a text was expected, not {kept!r}")
+    return kept
+
+
+def to_json(value: Any) -> str:
+    """Give JSON that tells all texts apart. With escapes, two surrogates would become one character."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+class AnyText(sa.TypeDecorator[str]):
+    """Any ``str``, lone surrogates and NULs included."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> Any:  # noqa: ARG002
+        """Give what is kept of a text."""
+        return None if value is None else to_column(value)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
+        """Give the text that was kept."""
+        return None if value is None else from_column(value)
+
 
 METADATA = sa.MetaData()
 RUN = sa.Table(
@@ -16,67 +64,97 @@ RUN = sa.Table(
     sa.Column("schema_version", sa.Integer, nullable=False),
     sa.Column("induce_version", sa.Text, nullable=False),
     sa.Column("created", sa.Text, nullable=False),
-    sa.Column("source", sa.Text, nullable=False),
-    sa.Column("source_options", sa.Text, nullable=False),
+    sa.Column("source", AnyText, nullable=False),
+    sa.Column("source_options", AnyText, nullable=False),
     sa.Column("content_hash", sa.Text, nullable=False),
     sa.Column("tasks", sa.Integer, nullable=False),
-    sa.Column("proposer", sa.Text, nullable=False),
+    sa.Column("proposer", AnyText, nullable=False),
     sa.Column("proposer_hash", sa.Text, nullable=False),
-    sa.Column("settings", sa.Text, nullable=False),
+    sa.Column("settings", AnyText, nullable=False),
 )
 ENVIRONMENTS = sa.Table(
     "environments",
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("entered", sa.Text, nullable=False),
-    sa.Column("environment", sa.Text, nullable=False),
+    sa.Column("environment", AnyText, nullable=False),
 )
-COMPLETIONS = sa.Table(
-    "completions",
+MESSAGES = sa.Table(
+    "messages",  # each text once: 64 samples share a prompt, and all tasks the system's message
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("task_id", sa.Text, nullable=False, index=True),
-    sa.Column("round", sa.Integer, nullable=False),
+    sa.Column("key", sa.Text, nullable=False, unique=True),  # SHA-256 of the text
+    sa.Column("text", AnyText, nullable=False),
+)
+REQUESTS = sa.Table(
+    "requests",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("key", sa.Text, unique=True),  # NULL: a foreign completion's, one for each
+    sa.Column("model", AnyText, nullable=False),
+    sa.Column("sampling", AnyText, nullable=False),  # as far as it is known
+    sa.Column("messages", sa.Text, nullable=False),  # [[role, id], …]; role "": all of them as one text
+)
+COMPLETIONS = sa.Table(
+    "completions",  # with the long texts last, so that sums need not read them
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("request_id", sa.Integer, sa.ForeignKey("requests.id"), nullable=False),
     sa.Column("sample", sa.Integer, nullable=False),
-    sa.Column("kind", sa.Text, nullable=False),
-    sa.Column("model", sa.Text, nullable=False),
-    sa.Column("temperature", sa.Float),
-    sa.Column("prompt", sa.Text, nullable=False),
-    sa.Column("response", sa.Text, nullable=False),
+    sa.Column("task_id", AnyText, nullable=False, index=True),  # the first that asked for it
+    sa.Column("round", sa.Integer, nullable=False),
+    sa.Column("kind", AnyText, nullable=False),
+    sa.Column("finish", AnyText, nullable=False),
     sa.Column("prompt_tokens", sa.Integer, nullable=False),
     sa.Column("completion_tokens", sa.Integer, nullable=False),
+    sa.Column("cached_tokens", sa.Integer, nullable=False),
+    sa.Column("money", sa.Float, nullable=False),
+    sa.Column("logprob", sa.Float),
+    sa.Column("response", AnyText, nullable=False),
+    sa.Column("reasoning", AnyText, nullable=False),
+    sa.UniqueConstraint("request_id", "sample"),
+)
+USES = sa.Table(
+    "uses",  # which completions a finished task was made from
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("task_id", AnyText, nullable=False),
+    sa.Column("round", sa.Integer, nullable=False),
+    sa.Column("kind", AnyText, nullable=False),
+    sa.Column("completion_id", sa.Integer, sa.ForeignKey("completions.id"), nullable=False),
+    sa.UniqueConstraint("task_id", "completion_id", "round", "kind"),
 )
 HYPOTHESES = sa.Table(
     "hypotheses",
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("task_id", sa.Text, nullable=False, index=True),
+    sa.Column("task_id", AnyText, nullable=False, index=True),
     sa.Column("round", sa.Integer, nullable=False),
     sa.Column("sample", sa.Integer, nullable=False),
-    sa.Column("proposer", sa.Text, nullable=False),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("parents", sa.Text, nullable=False),
+    sa.Column("proposer", AnyText, nullable=False),
+    sa.Column("text", AnyText, nullable=False),
+    sa.Column("parents", AnyText, nullable=False),
     sa.Column("completion_id", sa.Integer, sa.ForeignKey("completions.id")),
 )
 PROGRAMS = sa.Table(
     "programs",
     METADATA,
     sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("source", sa.Text, nullable=False),
-    sa.Column("entry_point", sa.Text, nullable=False),
+    sa.Column("source", AnyText, nullable=False),
+    sa.Column("entry_point", AnyText, nullable=False),
     sa.Column("call", sa.Text, nullable=False),
 )
 VERDICTS = sa.Table(
     "verdicts",
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("task_id", sa.Text, nullable=False),
-    sa.Column("program_key", sa.Text, sa.ForeignKey("programs.key"), nullable=False),
+    sa.Column("task_id", AnyText, nullable=False),
+    sa.Column("program_key", sa.Text, sa.ForeignKey("programs.key")),  # NULL: a model answered itself
     sa.Column("passed", sa.Integer, nullable=False),
     sa.Column("total", sa.Integer, nullable=False),
     sa.Column("correct", sa.Text, nullable=False),
-    sa.Column("executions", sa.Text, nullable=False),
-    sa.Column("query_executions", sa.Text, nullable=False),
+    sa.Column("executions", AnyText, nullable=False),
+    sa.Column("query_executions", AnyText, nullable=False),
     sa.UniqueConstraint("task_id", "program_key"),
 )
 CANDIDATES = sa.Table(
@@ -91,12 +169,12 @@ SOLUTIONS = sa.Table(
     "solutions",
     METADATA,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("task_id", sa.Text, nullable=False, unique=True),
+    sa.Column("task_id", AnyText, nullable=False, unique=True),
     sa.Column("outcome", sa.Text, nullable=False),
-    sa.Column("predictions", sa.Text, nullable=False),
+    sa.Column("predictions", AnyText, nullable=False),
     sa.Column("candidate_id", sa.Integer, sa.ForeignKey("candidates.id")),
     sa.Column("usage", sa.Text, nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("note", AnyText, nullable=False),
     sa.Column("finished", sa.Text, nullable=False),
 )
 
@@ -108,27 +186,32 @@ def _trigger(table: str, action: str) -> str:
 _ACTIONS = ("UPDATE", "DELETE")
 
 
-def _objects(tables: Iterable[sa.Table]) -> frozenset[tuple[str, str]]:
+def objects(indexes_by_table: dict[str, set[str]]) -> frozenset[tuple[str, str]]:
+    """Give all that tables with these indexes consist of, triggers included, by kind and name."""
     return frozenset(
-        {("table", table.name) for table in tables}
-        | {("index", str(index.name)) for table in tables for index in table.indexes}
-        | {("trigger", _trigger(table.name, action)) for table in tables for action in _ACTIONS}
+        {("table", table) for table in indexes_by_table}
+        | {("index", index) for indexes in indexes_by_table.values() for index in indexes}
+        | {("trigger", _trigger(table, action)) for table in indexes_by_table for action in _ACTIONS}
     )
 
 
-OBJECTS = _objects(METADATA.tables.values())
+OBJECTS = objects(
+    {table.name: {str(index.name) for index in table.indexes} for table in METADATA.tables.values()}
+)
 """All that a run log's schema consists of, by kind and name."""
 
-LATER = _objects([ENVIRONMENTS])
-"""Those of them that the first logs of this version lack; one that is gone on with gets them."""
 
-
-def create(connection: sa.Connection) -> None:
-    """Create the tables, and the triggers that refuse every update and delete, where they are not there."""
-    METADATA.create_all(connection)
-    for table in METADATA.tables:
-        for action in _ACTIONS:
-            connection.exec_driver_sql(
-                f"CREATE TRIGGER IF NOT EXISTS {_trigger(table, action)} BEFORE {action} ON {table} "
-                "BEGIN SELECT RAISE(ABORT, 'a run log is append-only'); END"
-            )
+def statements() -> list[str]:
+    """Give the SQL that creates the tables, and the triggers that refuse every update and delete."""
+    dialect = sqlite.dialect()
+    created: list[str] = []
+    for table in METADATA.sorted_tables:
+        created.append(str(CreateTable(table).compile(dialect=dialect)).strip())
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        created += [str(CreateIndex(index).compile(dialect=dialect)) for index in indexes]
+        created += [
+            f"CREATE TRIGGER {_trigger(table.name, action)} BEFORE {action} ON {table.name} "
+            "BEGIN SELECT RAISE(ABORT, 'a run log is append-only'); END"
+            for action in _ACTIONS
+        ]
+    return created

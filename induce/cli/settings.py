@@ -25,13 +25,13 @@ def show(
     if json:
         print_json(values)
         return
-    names = [f"{group}.{name}" for group, members in values.items() for name in members]
+    names = [f"{group}.{name}" for group, members in values.items() for name in members or ()]
     width = max(map(len, names))
     for name in names:
         group, _, member = name.partition(".")
         origin = origin_of(name)
         style = "" if origin == "the default" else "bold"
-        value = "automatic" if values[group][member] is None else values[group][member]
+        value = "not set" if values[group][member] is None else values[group][member]
         print_line(console(), f"{name:{width}}  {value}  ({origin})", style)
     print_line(console(), "each can be set by a variable, as search.seconds by INDUCE_SEARCH__SECONDS", "dim")
 

@@ -1,10 +1,12 @@
 """The run log: whole, append-only, and clear about what is wrong."""
 
 import contextlib
+import shutil
 import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,10 +23,12 @@ from hypotheses.hypothesis import (
     Verdict,
 )
 from hypotheses.run_log import RunInfo, RunLog
+from hypotheses.run_log.schema import METADATA
 from hypotheses.task import Task
 from sandboxes import Environment, Execution, Program, RunLogError
 
 INFO = RunInfo("tasks.jsonl", {"shots": None}, "abc", 3, "search", "", {"limits": {}}, "0.1.0")
+VERSION_1 = Path(__file__).parents[1] / "data" / "run_log_1.db"
 TASK = Task.from_pairs([("a", (1, b"x"))], queries=["b"], id="one")
 
 
@@ -78,12 +82,14 @@ def test_completions_are_kept_with_what_was_asked(tmp_path):
         log.record(TASK, trace, solution)
     database = sqlite3.connect(tmp_path / "run.sqlite")
     rows = database.execute(
-        "SELECT kind, prompt, response, temperature, prompt_tokens, sample FROM completions"
+        "SELECT kind, text, response, sampling, prompt_tokens, sample FROM completions "
+        "JOIN requests ON request_id = requests.id, json_each(messages) AS m "
+        "JOIN messages ON messages.id = json_extract(m.value, '$[1]')"
     )
     assert rows.fetchall() == [
-        ("hypothesis", "what is the rule?", "Rule: always the same", 0.7, 10, 7),
-        ("translation", "in Python?", "```python```", 0.0, 0, 0),
-        ("program", "in Python!", "I cannot.", None, 0, 0),
+        ("hypothesis", "what is the rule?", "Rule: always the same", '{"temperature": 0.7}', 10, 7),
+        ("translation", "in Python?", "```python```", '{"temperature": 0.0}', 0, 0),
+        ("program", "in Python!", "I cannot.", "{}", 0, 0),
     ]
     database.close()
 
@@ -99,11 +105,12 @@ def test_a_task_is_recorded_wholly_or_not_at_all(tmp_path):
     database.close()
 
 
-@pytest.mark.parametrize("table", ["run", "solutions", "candidates", "programs", "completions"])
+@pytest.mark.parametrize("table", sorted(METADATA.tables))
 def test_nothing_can_be_changed_or_deleted(tmp_path, table):
     with RunLog.create(tmp_path / "run.sqlite", INFO) as log:
         trace, solution = trace_and_solution()
         log.record(TASK, trace, solution)
+        log.enter(Environment("embedded", "3.12.1", {}))
     database = sqlite3.connect(tmp_path / "run.sqlite")
     column = database.execute(f"SELECT name FROM pragma_table_info('{table}')").fetchone()[0]
     for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET {column} = {column}"):
@@ -154,7 +161,7 @@ def test_a_missing_log_and_another_schema_are_named(tmp_path):
     database.execute("UPDATE run SET schema_version = 99")
     database.commit()
     database.close()
-    with pytest.raises(RunLogError, match="schema version 99 and this induce reads 1"):
+    with pytest.raises(RunLogError, match="schema version 99 and this induce reads 2 and older"):
         RunLog.open(tmp_path / "run.sqlite")
 
 
@@ -312,7 +319,7 @@ class TestEnvironments:
 
     def test_a_log_from_before_they_were_kept_can_be_read_and_gone_on_with(self, tmp_path):
         path = tmp_path / "run.sqlite"
-        RunLog.create(path, INFO).close()
+        shutil.copy(VERSION_1, path)
         with contextlib.closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("DROP TABLE environments")
         with RunLog.open(path) as log:

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hypotheses.clustering import representatives
 from hypotheses.hypothesis import Candidate, Hypothesis, Verdict
-from hypotheses.selection import Judged, best_of_round, description_length, select
+from hypotheses.selection import Judged, description_length, select
 from sandboxes import Execution, Program
 
 FAILED = object()
@@ -53,7 +54,7 @@ def test_programs_that_answer_nothing_do_not_agree():
 def test_last_round_breaks_ties_by_sample():
     candidates = [judged(2, [1], sample=2), judged(2, [2], sample=1), judged(1, [3], sample=0)]
     assert select(candidates, 1, 1, "last-round").predictions == ((2,),)
-    assert best_of_round(candidates).candidate.sample == 1
+    assert representatives(candidates, 1)[0].candidate.sample == 1
 
 
 def test_attempts_are_distinct_and_best_first():
@@ -100,3 +101,22 @@ def test_description_length_counts_tokens_not_characters():
     assert description_length("def f(x: '''") == len("def f(x: '''")
     assert description_length("'\udc80'") <= len("'\udc80'")
     assert description_length("1+" * 200_000 + "1") == 400_001
+
+
+def test_majority_votes_on_each_query_among_the_best():
+    candidates = [
+        judged(2, [1, 7]),
+        judged(2, [2, 7], sample=1),
+        judged(2, [2, FAILED], sample=2),
+        judged(1, [9, 9], sample=3),
+        judged(1, [9, 9], sample=4),
+        judged(1, [9, 9], sample=5),
+    ]
+    selection = select(candidates, 2, 2, "majority")
+    assert selection.predictions == ((2, 1), (7,))
+    assert selection.best.candidate.sample == 1  # who gives most of the answers
+
+
+def test_majority_of_nobody_is_nothing():
+    assert select([], 2, 1, "majority").predictions == ((), ())
+    assert select([], 2, 1, "majority").best is None

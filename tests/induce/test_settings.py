@@ -19,7 +19,7 @@ def test_precedence(tmp_path, monkeypatch):
     monkeypatch.setenv("INDUCE_SEARCH__SECONDS", "2")
     assert resolve_settings().search.seconds == 2
     resolved = resolve_settings({"search": {"seconds": 4}, "solver": {"attempts": None}})
-    assert (resolved.search.seconds, resolved.search.max_terms, resolved.solver.attempts) == (4, 5, 1)
+    assert (resolved.search.seconds, resolved.search.max_terms, resolved.solver.attempts) == (4, 5, None)
 
 
 def test_the_nearest_file_is_used(tmp_path, monkeypatch):

@@ -6,8 +6,13 @@ import json
 import pytest
 
 from hypotheses.extraction import extract_code, extract_rule
-from hypotheses.recorded import RecordedProposer, TranscriptLine
-from hypotheses.solver import Solver, SolverConfig
+from hypotheses.models.client import ModelClient
+from hypotheses.models.transcript import TranscriptEndpoint, TranscriptLine
+from hypotheses.playback import PlaybackProposer
+from hypotheses.prompts import Prompts
+from hypotheses.solver import Solver
+from hypotheses.solver_config import SolverConfig
+from hypotheses.steps.model import Model
 from hypotheses.task import Task
 from sandboxes import ProposerError
 
@@ -48,8 +53,13 @@ def transcript(tmp_path, lines):
     return path
 
 
+def playback(path, kind=PlaybackProposer):
+    endpoint = TranscriptEndpoint(path)
+    return kind(endpoint, Model(ModelClient("recorded", [endpoint]), Prompts()))
+
+
 def replay(path, sandbox, **config):
-    recorded = RecordedProposer(path)
+    recorded = playback(path)
     config = SolverConfig(**({"rounds": None, "stop_early": False} | config))
     return asyncio.run(Solver(recorded, sandbox, implementer=recorded, config=config).solve(TASK))
 
@@ -59,7 +69,7 @@ def test_rules_are_translated_and_judged(tmp_path, sandbox):
     assert solution.solved
     assert solution.candidate.hypothesis.text == "Sort it."
     assert solution.predictions == (([4, 5],),)
-    assert (solution.usage.hypotheses, solution.usage.programs, solution.usage.completions) == (3, 3, 6)
+    assert (solution.usage.hypotheses, solution.usage.programs, solution.usage.completions) == (3, 3, 5)
 
 
 def test_an_answer_without_code_was_paid_for_too(tmp_path, sandbox):
@@ -84,37 +94,19 @@ def test_a_rule_without_translation_is_kept_without_candidate(tmp_path, sandbox)
     assert (solution.outcome, solution.candidate, solution.usage.hypotheses) == ("unsolved", None, 2)
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("{", r":2: not a line of a transcript: Invalid JSON"),
-        ('{"task": 1, "kind": "poem", "response": ""}', r":2: .* kind: Input should be 'hypothesis'"),
-        ('{"task": 1, "kind": "program"}', r":2: .* a program needs a response"),
-        ('{"task": 1, "kind": "translation", "response": ""}', r":2: .* needs the hypothesis it translates"),
-    ],
-)
-def test_a_malformed_line_is_named(tmp_path, line, message):
-    path = transcript(tmp_path, LINES[:1])
-    path.write_text(path.read_text() + line + "\n")
-    with pytest.raises(ProposerError, match=message):
-        RecordedProposer(path)
+def test_the_rules_of_a_summary_are_proposed_in_place_of_what_was_summarized(tmp_path, sandbox):
+    summary = {"task": 7, "round": 0, "sample": 0, "kind": "summary", "hypotheses": ["Sort it."]}
+    solution = replay(transcript(tmp_path, [*LINES[:5], summary]), sandbox)
+    assert solution.solved
+    assert (solution.usage.hypotheses, solution.usage.programs, solution.usage.completions) == (1, 1, 4)
 
 
 def test_a_transcript_that_vanishes_is_named(tmp_path, sandbox):
     path = transcript(tmp_path, LINES)
-    recorded = RecordedProposer(path)
+    recorded = playback(path)
     path.unlink()
     with pytest.raises(ProposerError, match="cannot read the transcript"):
         asyncio.run(Solver(recorded, sandbox, implementer=recorded).solve(TASK))
-
-
-def test_a_missing_or_empty_transcript_is_named(tmp_path):
-    with pytest.raises(ProposerError, match="No such file"):
-        RecordedProposer(tmp_path / "none.jsonl")
-    with pytest.raises(ProposerError, match="is not a file"):
-        RecordedProposer("/dev/zero")
-    with pytest.raises(ProposerError, match="is empty"):
-        RecordedProposer(transcript(tmp_path, []))
 
 
 @pytest.mark.benchmark_data
@@ -122,14 +114,19 @@ def test_a_missing_or_empty_transcript_is_named(tmp_path):
 def test_our_extractor_reads_what_the_authors_read(benchmark_data, name):
     path = benchmark_data / "qiu2023" / "transcripts" / f"gpt4_list_function_rule_{name}.jsonl"
     rules = {"hypothesis": 0, "translation": 0, "program": 0}
+    usage = 0
     for raw in path.read_text().splitlines():
         line = TranscriptLine.model_validate_json(raw)
         rules[line.kind] += 1
-        if line.program is not None:
+        if line.program is not None and "def " not in line.program:
+            usage += 1  # the last block only calls the function; ours is the one that defines it
+            assert "def " in extract_code(line.response)
+        elif line.program is not None:
             assert extract_code(line.response) == line.program.strip("\n")
         elif line.hypothesis is not None:
             assert extract_rule(line.response) == line.hypothesis
     assert sum(rules.values()) > 200
+    assert usage <= 5
 
 
 @pytest.mark.benchmark_data
@@ -143,7 +140,7 @@ def test_our_feedback_is_on_the_candidate_the_authors_chose(benchmark_data, sand
         prompts.setdefault((line.task, line.round), line.prompt)
     rows = [json.loads(row) for row in (folder / "list_function.jsonl").read_text().splitlines()[:25]]
 
-    class Checking(RecordedProposer):
+    class Checking(PlaybackProposer):
         checked = differing = 0
 
         async def propose(self, request):
@@ -154,7 +151,7 @@ def test_our_feedback_is_on_the_candidate_the_authors_chose(benchmark_data, sand
             async for proposal in super().propose(request):
                 yield proposal
 
-    recorded = Checking(path)
+    recorded = playback(path, Checking)
 
     async def run():
         solver = Solver(recorded, sandbox, config=SolverConfig(rounds=None, stop_early=False))

@@ -1,0 +1,230 @@
+"""What a task, or a run, may still spend, enforced while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from hypotheses.hypothesis import Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The most that may be spent; ``None`` means no limit.
+
+    ``tokens``             prompt and completion tokens together
+    ``completion_tokens``  tokens that a model wrote
+    ``seconds``            of wall time
+    ``money``              US dollars
+    ``programs``           distinct programs run
+    """
+
+    tokens: int | None = None
+    completion_tokens: int | None = None
+    seconds: float | None = None
+    money: float | None = None
+    programs: int | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            limit = getattr(self, field.name)
+            if limit is not None and not limit > 0:
+                raise ValueError(f"Budget.{field.name} must be positive, or None for no limit, not {limit!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What something costs, or may cost at most. ``money`` is in US dollars."""
+
+    prompt_tokens: float = 0
+    completion_tokens: float = 0
+    money: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.money + other.money,
+        )
+
+    def __sub__(self, other: Cost) -> Cost:
+        return self + other.times(-1)
+
+    def times(self, factor: float) -> Cost:
+        """Give ``factor`` times this cost."""
+        return Cost(self.prompt_tokens * factor, self.completion_tokens * factor, self.money * factor)
+
+
+class _Waiting(NamedTuple):
+    """A request that waits for its turn, whose result is how many samples it may ask for."""
+
+    turn: asyncio.Future[int]
+    samples: int
+    shared: Cost
+    each: Cost
+
+    def cost(self, samples: int) -> Cost:
+        return self.shared + self.each.times(samples)
+
+
+class Ledger:
+    """What was spent of a budget, and what is promised to requests that are under way.
+
+    A request reserves the most it can cost before it is sent, so that many at a time cannot together go over.
+    One that does not fit waits for those under way, which mostly cost less than they reserved; only where
+    none is under way is it cut down to what fits, or refused. Requests are served in the order in which they
+    came, so that what is refused does not depend on how fast the others are answered.
+
+    ``parent`` is the run's ledger: what a task spends is spent there too. Prompt tokens are estimated before
+    a request is sent and counted after it, so a budget can be passed by the error of that estimate.
+    """
+
+    def __init__(
+        self,
+        budget: Budget | None = None,
+        parent: Ledger | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.budget = budget or Budget()
+        self.spent = Cost()
+        self.programs = 0
+        self.refused = ""
+        """Which limit refused something altogether, in words; empty as long as none did."""
+        self._parent = parent
+        self._clock = clock
+        self._started = clock()
+        self._reserved = Cost()
+        self._under_way = 0
+        self._waiting: deque[_Waiting] = deque()
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The time that is left, by this budget and the run's; ``None`` without a limit."""
+        above = self._parent.seconds_left if self._parent else None
+        if self.budget.seconds is None:
+            return above
+        own = max(0.0, self.budget.seconds - (self._clock() - self._started))
+        return own if above is None else min(own, above)
+
+    @property
+    def limits_money(self) -> bool:
+        """Whether money is limited, here or in the run, so that what a model charges has to be known."""
+        return any(ledger.budget.money is not None for ledger in self._chain())
+
+    @asynccontextmanager
+    async def reserve(self, samples: int, shared: Cost, each: Cost) -> AsyncGenerator[int, None]:
+        """Reserve ``shared`` plus ``each`` for every sample, and give how many samples may be asked for.
+
+        What is given is at most ``samples``: for the rest, ask again once what was granted has been charged.
+        It is 0, and ``refused`` says why, where not even one fits. The reservation ends with the context;
+        what was really spent is for ``charge`` to say. Never wait for a second reservation inside a first
+        one: it may be waiting for the first to end.
+        """
+        held: list[tuple[Ledger, Cost]] = []
+        granted = samples
+        try:
+            for ledger in self._chain():
+                if not granted:
+                    break
+                granted = await ledger._admit(granted, shared, each)
+                if granted:
+                    held.append((ledger, shared + each.times(granted)))
+                else:
+                    self.refused = ledger.refused
+            if granted < samples:  # the run's ledger may have granted less than the task's
+                exact = shared + each.times(granted) if granted else Cost()
+                for position, (ledger, cost) in enumerate(held):
+                    held[position] = (ledger, exact)
+                    ledger._release(cost - exact, ends=False)
+            yield granted
+        finally:
+            for ledger, cost in reversed(held):
+                ledger._release(cost)
+
+    def charge(self, completion: Completion) -> None:
+        """Count a completion that was paid for, here and in the run's ledger."""
+        cost = Cost(completion.prompt_tokens, completion.completion_tokens, completion.money)
+        for ledger in self._chain():
+            ledger.spent += cost
+
+    def take_program(self) -> bool:
+        """Count one more program, or say that the budget has none left."""
+        chain = self._chain()
+        for ledger in chain:
+            if ledger.budget.programs is not None and ledger.programs >= ledger.budget.programs:
+                self.refused = "programs"
+                return False
+        for ledger in chain:
+            ledger.programs += 1
+        return True
+
+    def _chain(self) -> list[Ledger]:
+        return [self, *(self._parent._chain() if self._parent else [])]
+
+    async def _admit(self, samples: int, shared: Cost, each: Cost) -> int:
+        """Wait for our turn, and reserve what fits then."""
+        waiting = _Waiting(asyncio.get_running_loop().create_future(), samples, shared, each)
+        self._waiting.append(waiting)
+        self._serve()
+        try:
+            return await waiting.turn
+        except asyncio.CancelledError:
+            if waiting.turn.cancelled():
+                self._serve()  # whoever stands behind us may fit
+            elif granted := waiting.turn.result():  # served and cancelled in one breath
+                self._release(waiting.cost(granted))
+            raise
+
+    def _serve(self) -> None:
+        """Serve those who wait, in order, up to the first who has to go on waiting.
+
+        What they get is reserved here and now: whoever comes before they run cannot take it from them.
+        """
+        while self._waiting:
+            waiting = self._waiting[0]
+            if waiting.turn.cancelled():
+                self._waiting.popleft()
+                continue
+            limit = self._limit(waiting.cost(waiting.samples))
+            if limit and limit != "seconds" and self._under_way:
+                return
+            self._waiting.popleft()
+            waiting.turn.set_result(self._grant(waiting))
+
+    def _grant(self, waiting: _Waiting) -> int:
+        granted = waiting.samples
+        while limit := self._limit(waiting.cost(granted)):
+            granted -= 1
+            if not granted:
+                self.refused = limit
+                return 0
+        self._reserved += waiting.cost(granted)
+        self._under_way += 1
+        return granted
+
+    def _release(self, cost: Cost, *, ends: bool = True) -> None:
+        self._reserved -= cost
+        if ends:
+            self._under_way -= 1
+        if not self._under_way:
+            self._reserved = Cost()  # sums of floats leave crumbs
+        self._serve()
+
+    def _limit(self, more: Cost) -> str:
+        """Name the limit that spending ``more`` would break; empty if none."""
+        if self.seconds_left == 0:
+            return "seconds"
+        after = self.spent + self._reserved + more
+        budget = self.budget
+        if budget.tokens is not None and after.prompt_tokens + after.completion_tokens > budget.tokens:
+            return "tokens"
+        if budget.completion_tokens is not None and after.completion_tokens > budget.completion_tokens:
+            return "completion tokens"
+        if budget.money is not None and after.money > budget.money:
+            return "money"
+        return ""

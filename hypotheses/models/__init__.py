@@ -1,0 +1,1 @@
+"""Language models: what is asked of them, who answers, and how every answer is kept."""

@@ -1,0 +1,60 @@
+"""Search first, the model with the rest."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+from hypotheses.hypothesis import Proposal, Report
+from hypotheses.proposer import Proposer, Request
+
+
+class PortfolioProposer:
+    """Asks a cheap proposer in the first round and, from where that falls silent, a dear one.
+
+    With ``notes`` the second is told why the first found nothing.
+    """
+
+    def __init__(self, first: Proposer, second: Proposer, *, notes: bool = False) -> None:
+        self.first = first
+        self.second = second
+        self.notes = notes
+
+    @property
+    def name(self) -> str:
+        """The names of both."""
+        return f"{self.first.name}+{self.second.name}"
+
+    async def propose(self, request: Request) -> AsyncGenerator[Proposal | Report, None]:
+        """Yield the first's proposals, if it has any, else the second's.
+
+        The second's rounds count from where it takes over, and it sees the feedback on its own work only.
+        """
+        notes: tuple[str, ...] = ()
+        if request.round == 0:
+            proposed = False
+            async with aclosing(self.first.propose(request)) as items:
+                async for item in items:
+                    proposed = proposed or isinstance(item, Proposal)
+                    if isinstance(item, Report) and item.note:
+                        notes += (item.note,)
+                    yield item
+            if proposed:
+                return
+        # A round that the first filled is none of the second's.
+        foreign = {
+            one.candidate.round
+            for one in request.feedback
+            if one.candidate.hypothesis.proposer == self.first.name
+        }
+        own = tuple(one for one in request.feedback if one.candidate.round not in foreign)
+        request = replace(
+            request,
+            round=request.round - len(foreign),
+            feedback=own,
+            notes=notes if self.notes else (),
+        )
+        async with aclosing(self.second.propose(request)) as items:
+            async for item in items:
+                yield item

@@ -1,0 +1,171 @@
+"""What a run would cost, before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+
+from hypotheses.models.prices import Price, price_of
+from hypotheses.prompts import Prompts
+from hypotheses.recipes import Recipe
+from hypotheses.task import Task
+from induce.language_model import ModelSource, make_prompts, token_counter
+from induce.settings import Settings
+from induce.wiring import WiredProposer
+
+TYPICAL = {"hypothesis": 80, "program": 150, "critique": 150}
+"""Tokens that a completion of each kind is expected to have; outputs are expected to be as long as the
+examples', and a rule in a summary as long as any other."""
+
+FEEDBACK = 250
+"""Tokens that a revision's prompt is expected to have beyond the first's: the program and what failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Requests, samples asked for, and tokens read and written."""
+
+    requests: int = 0
+    samples: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Amount)))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run is expected to cost if no task is solved early, and what it may cost at most.
+
+    ``money`` is in US dollars, ``None`` where the model's price is not known; ``seconds`` ``None`` where the
+    setting ``model.speed`` is not set. ``searched`` says that a search comes first, whose solved tasks cost
+    nothing. What is read from the endpoint's cache is counted at full price.
+    """
+
+    recipe: str
+    tasks: int
+    expected: Amount
+    most: Amount
+    expected_money: float | None
+    most_money: float | None
+    expected_seconds: float | None
+    searched: bool
+
+
+def estimate(wired: WiredProposer, settings: Settings, tasks: Iterable[Task]) -> Estimate:
+    """Estimate what solving ``tasks`` would cost, from the very prompts of the first round.
+
+    Raises ``ModelError`` where a task cannot be shown to the model, ``SettingsError`` for bad settings.
+    """
+    recipe = wired.recipe
+    count = 0
+    expected, most = Amount(), Amount()
+    if recipe is not None:
+        prompts, tokens = make_prompts(settings, recipe.prompts), token_counter(settings)
+        for task in tasks:
+            count += 1
+            one = _TaskEstimate(recipe, prompts, tokens.count, task)
+            expected += one.amount(typical=True)
+            most += one.amount(typical=False)
+    else:
+        count = sum(1 for _ in tasks)
+    price = None
+    if settings.model.address is not None:
+        price = price_of(ModelSource.parse(settings.model.address).address, settings.model.prices)
+    if recipe is None or wired.content_hash:
+        price = Price(0, 0, 0)
+    speed = settings.model.speed
+    return Estimate(
+        recipe=wired.spec if recipe is None else recipe.name,
+        tasks=count,
+        expected=expected,
+        most=_within_budget(most, settings, count),
+        expected_money=None if price is None else _money(price, expected),
+        most_money=None if price is None else _money(price, _within_budget(most, settings, count)),
+        expected_seconds=None if speed is None else expected.completion_tokens / speed,
+        searched=recipe is None or recipe.search,
+    )
+
+
+def _within_budget(most: Amount, settings: Settings, tasks: int) -> Amount:
+    budget = settings.budget
+    caps = [budget.run_completion_tokens]
+    caps += [None if budget.completion_tokens is None else budget.completion_tokens * tasks]
+    written = min([most.completion_tokens, *(cap for cap in caps if cap is not None)])
+    return Amount(most.requests, most.samples, most.prompt_tokens, written)
+
+
+def _money(price: Price, amount: Amount) -> float:
+    return (amount.prompt_tokens * price.prompt + amount.completion_tokens * price.completion) / 1e6
+
+
+class _TaskEstimate:
+    def __init__(self, recipe: Recipe, prompts: Prompts, count: Callable[[str], int], task: Task) -> None:
+        self._recipe, self._prompts, self._count, self._task = recipe, prompts, count, task
+
+    def amount(self, *, typical: bool) -> Amount:
+        recipe, task, propose = self._recipe, self._task, self._recipe.propose
+        if propose is None:
+            return Amount()
+        first = self._prompts.hypothesize(task) if propose.what == "hypothesis" else None
+        if first is None:
+            first = (
+                self._prompts.write_program(task)
+                if propose.what == "program"
+                else self._prompts.answer(task, task.queries[0] if task.queries else task.examples[0].input)
+            )
+        shown = sum(self._count(message.content) for message in first)
+
+        def written(kind: str, limit: int) -> int:
+            return min(limit, TYPICAL.get(kind, self._output())) if typical else limit
+
+        if propose.what == "answer":
+            each = written("answer", propose.max_tokens)
+            queries = len(task.queries)
+            return Amount(
+                queries, queries * propose.samples, queries * shown, queries * propose.samples * each
+            )
+        each = written(propose.what, propose.max_tokens)
+        levels = max(1, len(propose.levels))
+        total = Amount(levels, propose.samples, shown * levels, propose.samples * each)
+        hypotheses = propose.samples
+        if recipe.summarize is not None and recipe.summarize.to < hypotheses:
+            limit = recipe.summarize.max_tokens
+            summary = min(limit, recipe.summarize.to * TYPICAL["hypothesis"]) if typical else limit
+            total += Amount(1, 1, shown + hypotheses * each, summary)
+            hypotheses = recipe.summarize.to
+        if recipe.pick is not None:
+            hypotheses = min(hypotheses, recipe.pick.to)
+        total += self._implementations(hypotheses, shown, typical=typical)
+        if recipe.refine is not None:
+            refine = recipe.refine
+            revisions = refine.samples
+            parents = min(refine.parents, revisions)
+            each = written(refine.what, refine.max_tokens)
+            round_ = Amount(parents, revisions, parents * (shown + FEEDBACK), revisions * each)
+            if refine.critique:
+                critique = written("critique", refine.max_tokens)
+                round_ += Amount(parents, parents, parents * (shown + FEEDBACK), parents * critique)
+            if refine.what == "hypothesis":
+                round_ += self._implementations(revisions, shown, typical=typical)
+            for _ in range(refine.rounds):
+                total += round_
+        return total
+
+    def _implementations(self, hypotheses: int, shown: int, *, typical: bool) -> Amount:
+        step = self._recipe.implement
+        if step is None:
+            return Amount()
+        prompt = shown + TYPICAL["hypothesis"]
+        if step.by == "application":
+            inputs = hypotheses * (len(self._task.examples) + len(self._task.queries))
+            each = min(step.max_tokens, self._output()) if typical else step.max_tokens
+            return Amount(inputs, inputs, inputs * prompt, inputs * each)
+        each = min(step.max_tokens, TYPICAL["program"]) if typical else step.max_tokens
+        samples = hypotheses * step.programs
+        return Amount(hypotheses, samples, hypotheses * prompt, samples * each)
+
+    def _output(self) -> int:
+        longest = max(self._task.examples, key=lambda example: len(repr(example.output)))
+        return 10 + self._count(repr(longest.output))
