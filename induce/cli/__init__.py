@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from induce._version import __version__
-from induce.cli import doctor, model, recipes, runs, sandbox, score, settings, solve, tasks
+from induce.cli import doctor, evaluate, model, recipes, runs, sandbox, score, settings, solve, tasks
 from induce.render import visible
 from sandboxes.errors import InduceError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("solve")(solve.solve)
 app.command("resume")(solve.resume)
 app.command("score")(score.score)
+app.command("evaluate")(evaluate.evaluate_runs)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(runs.app, name="runs")
 app.add_typer(recipes.app, name="recipes")

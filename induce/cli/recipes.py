@@ -29,6 +29,7 @@ def list_recipes(json: Json = False) -> None:
             print_json({"name": recipe.name, "description": recipe.description, "source": recipe.source})
         return
     table = Table("recipe", "what it does", "source", box=None, header_style="dim")
+    table.columns[0].no_wrap = True
     for recipe in RECIPES.values():
         table.add_row(Text(recipe.name, "bold"), recipe.description, Text(recipe.source, "dim"))
     console().print(table)

@@ -183,6 +183,24 @@ def test_cancelling_one_who_asks_does_not_cancel_the_others():
     assert ledgers[1].spent.completion_tokens == 7
 
 
+def test_samples_that_nobody_wants_any_more_are_not_asked_for():
+    endpoint = ScriptedEndpoint()
+    client = client_of(endpoint, concurrency=4)
+
+    async def main():
+        blocking = asyncio.create_task(collect(client, ask_for(4, first=100)))
+        await asyncio.sleep(0.1)
+        one = asyncio.create_task(collect(client, ask_for(4)))
+        two = asyncio.create_task(collect(client, ask_for(1, first=1)))
+        three = asyncio.create_task(collect(client, ask_for(1, first=3)))
+        await asyncio.sleep(0.1)
+        one.cancel()
+        return await asyncio.gather(blocking, two, three)
+
+    run(main())
+    assert endpoint.asked == [100, 101, 102, 103, 1, 3]
+
+
 # Closing and cancelling
 
 
@@ -507,6 +525,19 @@ def test_a_mistake_of_an_endpoint_is_not_hidden():
     with pytest.raises(ZeroDivisionError, match="a bug"):
         ask(client, ask_for())
     assert [line.free for line in client._balancer.lines] == [64]
+
+
+def test_a_mistake_of_an_endpoint_makes_nobody_wait():
+    endpoint = ScriptedEndpoint(*[ModelError("not in the run")] * 9)
+    client = client_of(endpoint, failures=2, cool_down=100)
+
+    async def main():
+        for number in range(9):
+            with pytest.raises(ModelError, match="not in the run"):
+                await collect(client, ask_for(first=number))
+        assert asyncio.get_running_loop().time() == 9
+
+    run(main())
 
 
 def test_samples_that_came_before_a_failure_are_given_and_kept():
