@@ -2,14 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHMARKS := list_functions_replay search_lists sandboxes sandbox_loaded ten_thousand_tasks sygus_strings
+BENCHMARKS := list_functions_replay selection model_saturation search_lists sandboxes sandbox_loaded ten_thousand_tasks sygus_strings
 export INDUCE_RUNS__DIRECTORY ?= .induce/runs
 
-.PHONY: help demo test smoke check install soak benchmarks pythons clean
+.PHONY: help demo test test-vllm smoke check install soak benchmarks pythons clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/installed  ## solve the tasks under examples/ and print rules, programs and predictions
 	@rm -f .induce/demo.sqlite*
@@ -38,6 +38,9 @@ check: $(VENV)/developed  ## formatting, lint, types, floors
 
 install: $(VENV)/developed  ## make .venv with the development tools, and the pre-commit hooks
 	$(BIN)/pre-commit install
+
+test-vllm: $(VENV)/developed  ## the tests against a real vLLM: make test-vllm VLLM_PYTHON=… MODEL_DIR=…
+	VLLM_PYTHON="$(VLLM_PYTHON)" MODEL_DIR="$(MODEL_DIR)" $(BIN)/pytest -m vllm -o timeout=1800
 
 soak: $(VENV)/developed  ## the slow tests: ten thousand tasks, a hundred thousand programs, faults
 	$(BIN)/pytest -m slow -o timeout=3600
