@@ -1,12 +1,12 @@
 """How much of what a run's prompts share does vLLM's prefix cache find?
 
-Prompts are laid out so that what they share comes first. vLLM keeps prompts in blocks of tokens, and can reuse
-a block if an earlier prompt began with the same tokens up to the block's end. Of those tokens, counted from the
-run's own prompts, this shows the share that were hits by vLLM's own metrics; it should be 95 % at least. The
-server should be freshly started, and asked by nobody else.
+Prompts are laid out so that what they share comes first. vLLM keeps prompts in blocks of tokens, and reuses
+a block if an earlier prompt began with the same tokens up to the end of the block. Of those tokens, counted
+from the run's own prompts, this shows the share that were hits by vLLM's own metrics; it should be 95 % at
+least. The server should be freshly started, and asked by nobody else.
 
-    python benchmarks/prefix_cache.py URL RUN.sqlite                   asks a run's prompts again, in their order
-    python benchmarks/prefix_cache.py URL RUN.sqlite -- induce solve … measures a run that writes that log
+    python benchmarks/prefix_cache.py URL RUN.sqlite             asks a run's prompts again, in their order
+    python benchmarks/prefix_cache.py URL RUN.sqlite -- induce solve …    measures what writes that log
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Shared:
-    """The tokens of all prompts, each counted for every sample, and those in blocks that were known by then."""
+    """The tokens of all prompts, counted for every sample, and those in blocks that were known by then."""
 
     tokens: int
     shared: int
@@ -70,8 +70,8 @@ def shared_tokens(prompts: Iterable[tuple[Sequence[int], int]], block: int) -> S
     """Count the tokens that stand in whole blocks which a prompt shares with an earlier one.
 
     ``prompts`` are token ids and the number of samples, in the order in which they were asked. Each sample is
-    a request of its own to the cache. A block is known by all tokens up to its end. The last token of a prompt
-    is always computed, for its outcome is what is asked for, so the block that it ends cannot be a hit.
+    a request of its own to the cache. A block is known by all tokens up to its end. The last token of a
+    prompt is always computed, for its outcome is what is asked for, so the block that it ends is never a hit.
     """
     numbers: dict[tuple[int, tuple[int, ...]], int] = {}
     tokens = shared = 0
@@ -97,7 +97,7 @@ def counters(metrics: str, model: str) -> Counters:
 
 
 def block_size(metrics: str) -> int:
-    """Read how many tokens a block of the cache has. Raises ``ValueError`` where the server does not cache."""
+    """Read how many tokens a block of the cache has. Raises ``ValueError`` where there is no cache."""
     found = re.search(r"^vllm:cache_config_info\{(.*)\}", metrics, re.MULTILINE)
     labels = dict(re.findall(r'(\w+)="([^"]*)"', found[1])) if found else {}
     if labels.get("enable_prefix_caching") != "True":

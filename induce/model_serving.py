@@ -36,6 +36,8 @@ _POLL_SECONDS = 0.5
 _KILLED_SECONDS = 10.0
 _PROBE_SECONDS = 180.0  # PyTorch from a cold disk
 _LAST_LINES = 15
+_TAIL_BYTES = 64 * 1024
+_KEPT_SECONDS = 30 * 24 * 3600.0  # logs of servers that are long gone
 _CPU_CACHE_GIB = (1, 16)  # least and most memory for prompts and answers, without an accelerator
 _OURS = {
     "--model": "as the first argument",
@@ -213,8 +215,7 @@ def plan_server(options: ServeOptions) -> ServerPlan:
             how = _OURS.get(name, "not at all: put a proxy with TLS before it")
             raise ModelError(f"{name} is not for vLLM's flags: pass it {how}")
     _check_model(options.model)
-    name = options.served_name
-    ModelAddress("vllm", name)  # a name that can be no part of an address cannot be asked for
+    ModelAddress("vllm", options.served_name)  # what can be no part of an address cannot be asked for
     if not options.api_key and not is_loopback(options.host):
         raise ModelError(
             f"{options.host} can be reached from other machines: name a variable that holds a key "
@@ -224,17 +225,27 @@ def plan_server(options: ServeOptions) -> ServerPlan:
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(options.host, options.host)  # noqa: S104
     url = f"http://{f'[{reached}]' if ':' in reached else reached}:{port}/v1"
     installation = find_vllm(options.python)
-    log = options.log or platformdirs.user_log_path("induce") / f"vllm-{port}.log"
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(log, os.O_WRONLY | os.O_CREAT, 0o600))
-    except OSError as error:
-        raise ModelError(
-            f"the log {log} cannot be written ({error.strerror}): name another with --log"
-        ) from None
+    log = _open_log(options, port)
     return ServerPlan(
         options, url, log, vllm_command(installation, options, port), _environment(options, installation)
     )
+
+
+def _open_log(options: ServeOptions, port: int) -> Path:
+    log = options.log
+    try:
+        if log is None:
+            log = platformdirs.user_log_path("induce", ensure_exists=True) / f"vllm-{port}.log"
+            for old in log.parent.glob("vllm-*.log"):
+                if time.time() - old.stat().st_mtime > _KEPT_SECONDS:
+                    old.unlink()
+        os.close(os.open(log, os.O_WRONLY | os.O_CREAT, 0o600))
+    except OSError as error:
+        place = log or "in the log folder"
+        raise ModelError(
+            f"the log {place} cannot be written ({error.strerror}): name another with --log"
+        ) from None
+    return log
 
 
 def _check_model(model: str) -> None:
@@ -445,17 +456,26 @@ def _members(session: int) -> Iterator[int]:
 
 
 _ORNAMENT = re.compile(
-    r"^(?:\([\w ]+ pid=\d+\) ?)?(?:(?:INFO|WARNING|ERROR|DEBUG) [\d-]+ [\d:]+ \[[^\]]*\] ?)?"
+    r"^(?:\([\w :-]+ pid=\d+\) ?)?(?:(?P<level>INFO|WARNING|ERROR|DEBUG) [\d-]+ [\d:]+ \[[^\]]*\] ?)?"
 )
 
 
 def last_lines(log: Path, count: int = _LAST_LINES) -> list[str]:
     """Give the last lines of a server's log that say something, without times and numbers of processes."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 64 * 1024))
-        text = file.read().decode(errors="replace").replace("\r", "\n")
-    lines = (_ORNAMENT.sub("", line).rstrip() for line in text.splitlines())
+    lines = (line[len(_ornament(line)[0]) :].rstrip() for line in _tail(log))
     return [line for line in lines if line.strip()][-count:]
+
+
+def _tail(log: Path) -> list[str]:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        return file.read().decode(errors="replace").replace("\r", "\n").splitlines()
+
+
+def _ornament(line: str) -> tuple[str, str]:
+    """Give what stands before a line of the log, and the line's level."""
+    found = _ORNAMENT.match(line)
+    return (found[0], found["level"] or "") if found else ("", "")
 
 
 _CAUSES: Sequence[tuple[str, str]] = (
@@ -471,7 +491,8 @@ _CAUSES: Sequence[tuple[str, str]] = (
     ),
     (
         r"RepositoryNotFound|Repository Not Found|not a valid model identifier|not a local folder"
-        r"|Invalid repository ID|does not appear to have a file named|HFValidationError",
+        r"|Invalid repository ID|does not appear to have a file named|HFValidationError"
+        r"|Unrecognized model in",
         "there is no such model: name a folder with a config.json, or a model on the Hugging Face hub",
     ),
     (
@@ -480,7 +501,8 @@ _CAUSES: Sequence[tuple[str, str]] = (
     ),
     (
         r"out of memory|OutOfMemory|MemoryError|cannot allocate memory|can't allocate|No available memory"
-        r"|Free memory on device|not enough (?:free |available )?memory|insufficient memory",
+        r"|Free memory on device|Available memory [^\n]* is less than"
+        r"|not enough (?:free |available )?memory|insufficient memory",
         "it needs more memory than there is: pass a smaller --context, or flags after --, such as "
         "--max-num-seqs 4 or --gpu-memory-utilization 0.8; without a GPU set VLLM_CPU_KVCACHE_SPACE (GiB)",
     ),
@@ -501,14 +523,20 @@ _CAUSES: Sequence[tuple[str, str]] = (
 
 def cause_of_death(log: Path, code: int) -> str:
     """Say in one line what a server died of, from its exit code and its log."""
-    text = "\n".join(last_lines(log, 400))
+    text = "\n".join(
+        line[len(ornament) :]
+        for line, (ornament, level) in ((line, _ornament(line)) for line in _tail(log))
+        if level not in ("INFO", "WARNING", "DEBUG")  # nobody dies of these
+    )
     for pattern, cause in _CAUSES:
         if found := re.search(pattern, text, re.IGNORECASE):
             return cause.format(found[0][:200])
     if code == -signal.SIGKILL:
         return "it was killed, mostly for want of memory: pass a smaller --context, or take a smaller model"
     errors = re.findall(r"^(?:\w+\.)*\w*(?:Error|Exception): .+$", text, re.MULTILINE)
-    return errors[-1][:300] if errors else "look into its log"
+    # What the server says of its engine's death is not what that died of.
+    causes = [error for error in errors if "Engine core initialization failed" not in error]
+    return causes[-1][:300] if causes else "look into its log"
 
 
 def _death(log: Path, code: int, when: str) -> ModelError:

@@ -39,7 +39,7 @@ def serve(
     ],
     flags: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- FLAGS]", help="More flags, for vLLM itself.", show_default=False),
+        typer.Argument(metavar="-- FLAGS", help="More flags, for vLLM itself.", show_default=False),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where it listens; 0: any free port.")] = 8000,
     host: Annotated[str, typer.Option(help="The address that it listens on.")] = "127.0.0.1",
@@ -67,8 +67,8 @@ def serve(
 ) -> None:
     """Serve a model with vLLM, until SIGTERM or Ctrl-C.
 
-    Prints its URL, and what to pass as --model, once it answers. It must be installed, here or for another
-    interpreter. When told to end, it and all that it started are ended; told again, they are killed.
+    Prints its URL, and what to pass as --model, once it answers. When told to end, the server and all that
+    it started are ended; told again, they are killed. vLLM must be installed, here or for --python.
 
     Examples:
 

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -411,6 +412,16 @@ def test_an_accelerator_is_left_to_vllm(fake_vllm):
         ("importlib.metadata.PackageNotFoundError: No package metadata was found for vllm", "no metadata"),
         ("ModuleNotFoundError: No module named 'torch'", "not complete"),
         ("somewhere.OddError: something odd\nbye", "somewhere.OddError: something odd"),
+        (
+            "ValueError: Available memory on node 0 is less than requested memory for kv",
+            "more memory than there is",
+        ),
+        ("  Value error, Unrecognized model in /m. Should have a `model_type`", "no such model"),
+        (
+            "ValueError: odd shape\nRuntimeError: Engine core initialization failed. See root cause above.",
+            "ValueError: odd shape",
+        ),
+        ("WARNING 01-01 00:00:00 [b.py:2] OSError: [Errno 98] Address already in use", "look into its log"),
         ("nothing in particular", "look into its log"),
     ],
 )
@@ -419,6 +430,25 @@ def test_causes_of_death(tmp_path, line, cause):
     log.write_text(f"INFO 01-01 00:00:00 [a.py:1] starting\n{line}\n")
     assert cause in cause_of_death(log, 1)
     assert "\n" not in cause_of_death(log, 1)
+
+
+def test_a_log_that_cannot_be_written(induce_command, fake_vllm, tmp_path):
+    run = induce_command(
+        "model", "serve", fake_vllm, "--port", 0, "--python", sys.executable, "--log", tmp_path
+    )
+    assert run.code == 1
+    assert f"the log {tmp_path} cannot be written (Is a directory): name another with --log" in run.err
+
+
+def test_old_logs_go(fake_vllm, tmp_path):
+    logs = tmp_path / "state" / "induce" / "log"
+    logs.mkdir(parents=True)
+    for name, days in (("vllm-1.log", 31), ("vllm-2.log", 29), ("other.log", 99)):
+        (logs / name).touch()
+        then = time.time() - days * 24 * 3600
+        os.utime(logs / name, (then, then))
+    plan = plan_server(ServeOptions(str(fake_vllm), port=0, python=sys.executable))
+    assert {path.name for path in logs.iterdir()} == {"vllm-2.log", "other.log", plan.log.name}
 
 
 def test_the_kernels_kill_is_understood(tmp_path):

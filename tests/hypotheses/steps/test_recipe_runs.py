@@ -332,9 +332,7 @@ def test_the_bandit_gives_more_programs_to_the_rule_that_comes_nearer(sandbox):
     assert sum(totals.values()) == 40
     assert totals["near"] > 20
     for spans in asked.values():  # no sample is asked for twice
-        assert all(
-            first + n == following for (first, n), (following, _) in itertools.pairwise(spans)
-        )
+        assert all(first + n == following for (first, n), (following, _) in itertools.pairwise(spans))
 
 
 def test_the_same_script_gives_the_same_record(sandbox):
