@@ -15,7 +15,8 @@ PUBLIC = set(
     "__version__ asolve find_recipe load_recipe load_tasks solve".split()
 )
 HEAVY = frozenset(
-    "docker httpx langchain langchain_core langchain_openai numpy openai pyarrow ray sqlalchemy torch transformers vllm".split()
+    "docker httpx langchain langchain_core langchain_openai numpy openai pyarrow ray sqlalchemy torch "
+    "transformers vllm".split()
 )
 
 
