@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from hypotheses.models.prices import Price
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -24,6 +23,7 @@ from pydantic_settings import (
 
 from hypotheses.allocation import Allocation
 from hypotheses.budget import Budget
+from hypotheses.models.prices import Price
 from hypotheses.recipes import Recipe
 from hypotheses.selection import SelectionRule
 from sandboxes import Limits, SettingsError
