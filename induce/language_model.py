@@ -86,7 +86,10 @@ async def open_model(
         # Imported here: LangChain and the providers' clients take a second to load.
         from hypotheses.models.langchain_endpoint import EndpointSettings, open_endpoints  # noqa: PLC0415
 
-        endpoints = open_endpoints(source.address, EndpointSettings(timeout=chosen.timeout))
+        endpoints = open_endpoints(
+            source.address,
+            EndpointSettings(timeout=chosen.timeout, logprobs=chosen.logprobs, omit=chosen.omit),
+        )
     client = ModelClient(
         source.name,
         endpoints,

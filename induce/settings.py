@@ -95,6 +95,8 @@ class ModelSettings(_Group):
     speed: float | None = Field(
         None, gt=0, description="tokens a second that the endpoints write together, for estimates"
     )
+    logprobs: bool = Field(False, description="ask for log-probabilities, which help to pick hypotheses")
+    omit: tuple[str, ...] = Field((), description="parameters that the model refuses, such as temperature")
     prices: Mapping[str, Price] = Field(
         default_factory=dict,
         description="US dollars per million tokens, by model, where the table lacks them",

@@ -16,6 +16,7 @@ from typing import Any
 
 from hypotheses.hypothesis import Feedback
 from hypotheses.models.chat import Message
+from hypotheses.models.tokens import EstimatedTokens
 from hypotheses.prompts.choosing import choose, features_of
 from hypotheses.prompts.differences import describe_failure, difference
 from hypotheses.prompts.families import Worked, about, family_of, worked_examples
@@ -23,7 +24,6 @@ from hypotheses.prompts.fences import block, fence, line
 from hypotheses.prompts.grids import EXPLANATIONS, as_grid, size, write_grid
 from hypotheses.prompts.literals import call, callable_name, literal
 from hypotheses.prompts.options import PromptOptions
-from hypotheses.prompts.tokens import CHARS_PER_TOKEN, estimate
 from hypotheses.task import Example, Task
 from memory import Concept
 from sandboxes import Execution
@@ -37,6 +37,7 @@ _MAX_ACTUAL = 1_000  # of a wrong output, or what was printed
 _MAX_TEXT = 4_000  # of a description, a rule, a critique, a concept
 _MAX_LINE = 600  # of an error, a note, one of many rules
 _MAX_PROGRAM = 12_000
+_CHARS_PER_TOKEN = 2  # what the limits on single values assume; lists of small numbers have no more
 _SHARED = 0.55  # of the context, at most, for the shared prefix where a step needs no more than the rest
 _WORKED = 0.2  # of the context, at most, for worked examples
 _FRAME = 24  # tokens that a chat's template puts around the messages, and a little more
@@ -95,15 +96,15 @@ class Prompts:
         self,
         options: PromptOptions = PromptOptions(),  # noqa: B008  it is frozen
         *,
-        count: Callable[[str], int] = estimate,
+        count: Callable[[str], int] | None = None,
         context: int | None = None,
     ) -> None:
         self.options = options
-        self._count = count
+        self._count = count or EstimatedTokens().count
         self._context = context
         self._limit = _MAX_VALUE
         if context is not None:
-            self._limit = min(_MAX_VALUE, max(120, context * CHARS_PER_TOKEN // 6))
+            self._limit = min(_MAX_VALUE, max(120, context * _CHARS_PER_TOKEN // 6))
         self._rendered: dict[int, _Rendered] = {}
         self._features: dict[int, tuple[Task, Any]] = {}
 
@@ -176,7 +177,7 @@ class Prompts:
         limit = _MAX_LINE
         if self._context is not None and hypotheses:
             each = self._room(reserve) / 2 / len(hypotheses)
-            limit = min(limit, max(60, int(each * CHARS_PER_TOKEN)))
+            limit = min(limit, max(60, int(each * _CHARS_PER_TOKEN)))
         rules = [f"{number}. {line(rule, limit)}" for number, rule in enumerate(hypotheses, 1)]
         parts = {
             "given": f"{_many(len(rules), 'rule')} were proposed:",

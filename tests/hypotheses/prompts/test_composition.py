@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypotheses.hypothesis import Candidate, Feedback, Hypothesis, Verdict
+from hypotheses.models.tokens import EstimatedTokens
 from hypotheses.prompts import VERSION, PromptOptions, Prompts
 from hypotheses.prompts.families import family_of, worked_examples
-from hypotheses.prompts.tokens import estimate
 from hypotheses.task import Example, Parameter, Signature, Task, infer_signature
 from hypotheses.verification import verify
 from memory import Concept
@@ -411,7 +411,7 @@ def test_prompts_leave_room_for_the_answer_or_say_why_not(context, reserve, numb
     if not messages:
         assert context - reserve < 1300
     else:
-        assert sum(estimate(message.content) for message in messages) <= context - reserve
+        assert sum(EstimatedTokens().count(message.content) for message in messages) <= context - reserve
         if name != "apply_rule":
             assert len(re.findall(r"^f\(\[.*\) == \d$", messages[1].content, re.MULTILINE)) >= 1
 

@@ -1,7 +1,6 @@
 """Values, grids, fences, differences and the choice of examples: what prompts are made of."""
 
 import math
-import random
 import re
 from ast import literal_eval
 from collections import OrderedDict
@@ -17,7 +16,6 @@ from hypotheses.prompts.differences import difference
 from hypotheses.prompts.fences import block, fence, line
 from hypotheses.prompts.grids import read_grid, write_grid
 from hypotheses.prompts.literals import call, literal
-from hypotheses.prompts.tokens import estimate
 from hypotheses.task import Example, Parameter, Signature
 
 SCALARS = (
@@ -241,13 +239,3 @@ def test_different_examples_come_before_more_of_the_same():
 
 
 # Tokens
-
-
-def test_tokens_are_counted_generously():
-    assert estimate("") == 0
-    assert estimate("[1, 2, 30]") == 10
-    assert estimate("the function") == 3
-    assert estimate("\u4f60\ud800\U0001f600") == 7
-    rng = random.Random(1)
-    text = "".join(chr(rng.randrange(32, 127)) for _ in range(10_000))
-    assert len(text) / 3.5 < estimate(text) < len(text)
