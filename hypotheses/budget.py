@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from typing import NamedTuple
@@ -95,6 +95,7 @@ class Ledger:
         self.programs = 0
         self.refused = ""
         """Which limit refused something altogether, in words; empty as long as none did."""
+        self._charged: set[Hashable] = set()
         self._parent = parent
         self._clock = clock
         self._started = clock()
@@ -148,6 +149,11 @@ class Ledger:
 
     def charge(self, completion: Completion) -> None:
         """Count a completion that was paid for, here and in the run's ledger."""
+        if completion.key:
+            # The same prompt, asked twice within a task, gives the same completion, which was paid for once.
+            if completion.identity in self._charged:
+                return
+            self._charged.add(completion.identity)
         cost = Cost(completion.prompt_tokens, completion.completion_tokens, completion.money)
         for ledger in self._chain():
             ledger.spent += cost

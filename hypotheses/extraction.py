@@ -13,10 +13,10 @@ from sandboxes import Program
 MAX_READ = 100_000
 """Source longer than this is run like any other, but not parsed here: that can take a long time."""
 
-_FENCE = re.compile(
-    r"^[ \t]*(?P<fence>`{3,}|~{3,})(?P<info>[^\n`]*)\n(?P<code>.*?)^[ \t]*(?P=fence)",
-    re.DOTALL | re.MULTILINE,
-)
+MAX_BLOCKS = 50
+"""So many blocks at the end of an answer are looked at for one that defines a function."""
+
+_OPENING = re.compile(r"[ \t]*(?P<fence>`{3,}|~{3,})(?P<info>[^`]*)$")
 
 _PYTHON = ("", "python", "python3", "py", "pycon", "ipython")
 
@@ -62,12 +62,8 @@ def extract_code(response: str) -> str | None:
     as code only if it is a Python module that defines something; a fence that never closes is a truncated
     answer, and gives ``None``.
     """
-    blocks = [
-        str(block["code"]).strip("\n")
-        for block in _FENCE.finditer(response)
-        if block["info"].strip().lower().split(" ")[0] in _PYTHON
-    ]
-    for block in reversed(blocks):
+    blocks = [code.strip("\n") for info, code in _split(response)[0] if info in _PYTHON]
+    for block in blocks[:-MAX_BLOCKS:-1]:
         tree = _parse(block)
         if tree is not None and _definitions(tree):
             return block
@@ -81,7 +77,32 @@ def extract_code(response: str) -> str | None:
 
 def extract_prose(response: str) -> str:
     """Give what stands outside the fenced blocks: the rule in words of a model that answered in Python."""
-    return _FENCE.sub("", response).strip()
+    return _split(response)[1].strip()
+
+
+def _split(response: str) -> tuple[list[tuple[str, str]], str]:
+    """Give the closed fenced blocks, each with the language it is marked as, and what stands outside them.
+
+    Line by line: an answer may be megabytes long, and made to be slow to read.
+    """
+    blocks: list[tuple[str, str]] = []
+    outside: list[str] = []
+    inside: list[str] = []
+    opened: re.Match[str] | None = None
+    for line in response.split("\n"):
+        if opened is None:
+            opened = _OPENING.match(line)
+            if opened is None:
+                outside.append(line)
+            inside = [line]
+        elif line.lstrip(" \t").startswith(opened["fence"]):
+            language = (opened["info"].split() or [""])[0].lower()
+            blocks.append((language, "\n".join(inside[1:])))
+            outside.append("")
+            opened = None
+        else:
+            inside.append(line)
+    return blocks, "\n".join(outside if opened is None else [*outside, *inside])
 
 
 def make_program(code: str, signature: Signature) -> Program:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,6 +39,11 @@ class Completion:
     reasoning: str = ""
     finish: str = ""
     logprob: float | None = None
+
+    @property
+    def identity(self) -> Hashable:
+        """What two objects share that are the same completion: recalled twice it is still one."""
+        return (self.key, self.sample) if self.key else id(self)
 
 
 @dataclass(frozen=True, slots=True)

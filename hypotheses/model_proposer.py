@@ -56,7 +56,7 @@ class ModelProposer:
     def _round(self, request: Request) -> AsyncGenerator[Proposal | Report, None]:
         recipe = self.recipe
         if request.round and recipe.refine is not None and parents_of(request, recipe.refine):
-            return refine(self.model, request, recipe.refine)
+            return refine(self.model, request, recipe.refine, recorded=self.recorded)
         # Nothing could be run so far, so there is nothing to revise: further samples of the first prompt.
         asked = 0 if self.recorded else self._propose_step.samples * request.round
         return self._first_round(request, asked)
@@ -86,6 +86,8 @@ class ModelProposer:
                     yield item
                 else:
                     kept.append(item)
+                    if item.completion is not None:  # paid for, whatever comes of it
+                        yield Report(completions=(item.completion,))
         if recipe.pick is not None:
             picked = pick(request, recipe.pick, kept, self.picker)
             kept = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,13 +14,18 @@ from hypotheses.proposer import Proposer, Request
 class PortfolioProposer:
     """Asks a cheap proposer in the first round and, from where that falls silent, a dear one.
 
-    With ``notes`` the second is told why the first found nothing.
+    With ``notes`` the second is told why the first found nothing; ``rounds`` are what it gets at most. The
+    first works on one task at a time, as a search keeps a core busy and its clock runs.
     """
 
-    def __init__(self, first: Proposer, second: Proposer, *, notes: bool = False) -> None:
+    def __init__(
+        self, first: Proposer, second: Proposer, *, notes: bool = False, rounds: int | None = None
+    ) -> None:
         self.first = first
         self.second = second
         self.notes = notes
+        self.rounds = rounds
+        self._turn = asyncio.Semaphore(1)
 
     @property
     def name(self) -> str:
@@ -34,7 +40,7 @@ class PortfolioProposer:
         notes: tuple[str, ...] = ()
         if request.round == 0:
             proposed = False
-            async with aclosing(self.first.propose(request)) as items:
+            async with self._turn, aclosing(self.first.propose(request)) as items:
                 async for item in items:
                     proposed = proposed or isinstance(item, Proposal)
                     if isinstance(item, Report) and item.note:
@@ -49,6 +55,8 @@ class PortfolioProposer:
             if one.candidate.hypothesis.proposer == self.first.name
         }
         own = tuple(one for one in request.feedback if one.candidate.round not in foreign)
+        if self.rounds is not None and request.round - len(foreign) >= self.rounds:
+            return
         request = replace(
             request,
             round=request.round - len(foreign),

@@ -259,8 +259,7 @@ class Rounds:
     def _count(self, round_: int, completion: Completion | None) -> None:
         """Keep a completion, once, however many proposals were read from it."""
         if completion is not None:
-            name: Hashable = (completion.key, completion.sample) if completion.key else id(completion)
-            self._completions.setdefault(name, (round_, completion))
+            self._completions.setdefault(completion.identity, (round_, completion))
 
 
 def _retrieve(verdict: asyncio.Future[Verdict]) -> None:

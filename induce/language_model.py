@@ -78,10 +78,10 @@ async def open_model(
     """Give a model with connections that are closed at the end; completions are kept in ``store``."""
     chosen = settings.model
     endpoints: Sequence[ChatEndpoint]
-    if isinstance(store, ReplayStore):
+    if source.endpoint is not None:
+        endpoints = [source.endpoint]  # it is a record itself, and its answers have no keys in a log
+    elif isinstance(store, ReplayStore):
         endpoints = [store.endpoint(source.name)]
-    elif source.endpoint is not None:
-        endpoints = [source.endpoint]
     else:
         # Imported here: LangChain and the providers' clients take a second to load.
         from hypotheses.models.langchain_endpoint import EndpointSettings, open_endpoints  # noqa: PLC0415

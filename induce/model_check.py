@@ -55,7 +55,7 @@ class Target:
         variable = KEY_VARIABLE if own else "OPENAI_API_KEY"
         limit = "max_tokens" if own else "max_completion_tokens"
         urls = address.base_urls or (OPENAI_URL,)
-        return [cls(url, name, variable, os.environ.get(variable, ""), limit) for url in urls]
+        return [cls(url, name, variable, os.environ.get(variable, "").strip(), limit) for url in urls]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ async def _within(
     except httpx.HTTPError as error:
         reason = str(error) or type(error).__name__
         findings = [Finding(name, False, f"{reason}; is a server running at {target.url}?") for name in names]
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
         findings = [Finding(name, False, "its answer has another shape than OpenAI's") for name in names]
     if not target.key:
         return findings

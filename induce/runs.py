@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -100,6 +101,10 @@ def replay_run(log: RunLog, path: Path, on_bad: BadTaskHandler, source: str | No
     # Nobody is asked, so it does not matter whose address it is: the model's name is part of the keys.
     settings = settings.model_copy(update={"model": settings.model.model_copy(update={"address": recorded})})
     tasks = reload_tasks(log, on_bad, source)
+    if make_proposer(log.info.proposer, settings).content_hash != log.info.proposer_hash:
+        raise RunLogError(
+            f"the transcript of {log.info.proposer} has changed since the run {log.path} began; put it back"
+        )
     return start_run(tasks, log.info.tasks, log.info.proposer, settings, path)
 
 
@@ -148,7 +153,7 @@ def _check_model(log: RunLog, settings: Settings) -> None:
     if present is None:
         raise RunLogError(
             f"{log.path} was made with the model {recorded.spec}; if you trust that address, go on with "
-            f"--model {recorded.spec}"
+            f"--model {shlex.quote(recorded.spec)}"
         )
     if ModelSource.parse(present).name != recorded.name:
         raise RunLogError(

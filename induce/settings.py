@@ -192,8 +192,10 @@ def resolve_settings(flags: Mapping[str, Mapping[str, Any]] | None = None) -> Se
         name = ".".join(map(str, first["loc"]))
         if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             raise SettingsError(f"there is no setting {name} (in {origin_of(name)})") from error
+        group, _, member = name.partition(".")
+        where = "the command line" if member in given.get(group, {}) else origin_of(name)
         raise SettingsError(
-            f"the setting {name} cannot be {first['input']!r} (from {origin_of(name)}): {first['msg']}"
+            f"the setting {name} cannot be {first['input']!r} (from {where}): {first['msg']}"
         ) from error
 
 

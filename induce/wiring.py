@@ -118,7 +118,9 @@ def _of_recipe(spec: str, recipe: Recipe, settings: Settings, source: ModelSourc
         async with open_model(source, settings, recipe.prompts, store) as model:
             own = ModelProposer(recipe, model, picker, recorded=source.endpoint is not None)
             if recipe.search:
-                yield PortfolioProposer(_search_proposer(settings), own, notes=recipe.notes), own
+                search = _search_proposer(settings)
+                rounds = None if settings.solver.rounds else recipe.rounds
+                yield PortfolioProposer(search, own, notes=recipe.notes, rounds=rounds), own
             else:
                 yield own, own
 
@@ -189,6 +191,7 @@ async def open_solver(
     log = recorder if isinstance(recorder, RunLog) else None
     if log is not None:
         ledger.spent = log.spent(unfinished=False)  # the rest is counted when it is recalled
+        ledger.programs = sum(solution.usage.programs for solution in log.solutions())
     async with contextlib.AsyncExitStack() as stack:
         sandbox = stack.enter_context(open_sandbox(settings.sandbox))
         if log is not None and sum(log.count().values()) < log.info.tasks:

@@ -199,9 +199,7 @@ class ModelClient:
         prompt_tokens = sum(self._count_tokens(message.content) + 8 for message in request.messages)
         pending = list(range(request.first, request.first + request.n))
         while pending:
-            async with ledger.reserve(
-                len(pending), *self._worst(request, prompt_tokens, len(pending))
-            ) as granted:
+            async with ledger.reserve(len(pending), *self._worst(request, prompt_tokens)) as granted:
                 if not granted:
                     return
                 asker = Asker(key, ledger, pending[:granted], land)
@@ -233,15 +231,13 @@ class ModelClient:
                 found.setdefault(part.sample, part)
         return [found[sample] for sample in samples if sample in found]
 
-    def _worst(self, request: ChatRequest, prompt_tokens: int, n: int) -> tuple[Cost, Cost]:
-        """Give the most that ``n`` samples may cost: what they share, and each of them."""
+    def _worst(self, request: ChatRequest, prompt_tokens: int) -> tuple[Cost, Cost]:
+        """Give the most that samples may cost: what they share, and each of them."""
         prompt = Cost(prompt_tokens, 0, self._money(prompt_tokens, 0, 0))
         limit = request.sampling.max_tokens
         each = Cost(0, limit, self._money(0, 0, limit))
-        most = self._balancer.most
-        if most == 1:
-            return Cost(), prompt + each
-        return prompt.times(math.ceil(n / most)), each
+        # As if each were asked for by itself, whatever the endpoint can: a replay must be granted the same.
+        return Cost(), prompt + each
 
     def _part_key(self, request: ChatRequest) -> str:
         """Give the key of what is only the beginning of a completion: as if it went on from nothing."""

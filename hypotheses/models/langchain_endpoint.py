@@ -222,7 +222,7 @@ class LangChainEndpoint:
         names = [base.__name__ for e in chain for base in type(e).__mro__]
         if any(isinstance(e, OSError) for e in chain) or any(map(_CONNECTION.search, names)):
             reason = next((line for e in reversed(chain) if (line := _line(e))), said)
-            return EndpointError(f"the connection failed ({reason}): is it up?", retryable=True)
+            return EndpointError(f"the connection failed ({reason})", retryable=True)
         # What a library of a provider stumbles over while it reads an answer.
         malformed = isinstance(error, ValueError | LookupError | AttributeError)
         return EndpointError(f"{type(error).__name__}: {said}", retryable=malformed)
@@ -268,7 +268,7 @@ def _open_openai_protocol(address: ModelAddress, url: str, settings: EndpointSet
             f'{address} needs {error.name or "LangChain"}: pip install "induce[models]"'
         ) from None
     own = address.provider == "vllm"
-    key = os.environ.get(_KEYS[address.provider], "")
+    key = os.environ.get(_KEYS[address.provider], "").strip()  # a mounted secret often ends in a newline
     if not key and not url:
         raise ModelError(f"{address} needs a key: set OPENAI_API_KEY")
     try:
@@ -429,7 +429,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             try:
                 seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-            except ValueError:
+            except (ValueError, OverflowError, TypeError, IndexError):
                 continue
         if math.isfinite(seconds):
             return max(0.0, seconds)
@@ -447,6 +447,9 @@ def _line(error: BaseException) -> str:
             text = detail["message"] + (f" [{code}]" if isinstance(code, str) else "")
     for name, value in os.environ.items():
         if _SECRET_NAMES.search(name) and len(value) > 5:
-            text = text.replace(value, f"<{name}>")
+            # Libraries quote what they cannot send, a line break at its end for example.
+            forms = {value, value.strip(), repr(value)[1:-1], repr(value.encode(errors="replace"))[2:-1]}
+            for form in sorted((one for one in forms if len(one) > 5), key=len, reverse=True):
+                text = text.replace(form, f"<{name}>")
     text = " ".join(text.split())
     return text if len(text) <= 300 else text[:300] + "…"

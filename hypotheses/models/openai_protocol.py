@@ -139,8 +139,11 @@ def _usage(usage: dict[str, Any]) -> UsageMetadata:
     )
 
 
+_MOST_TOKENS = 2**40  # more is a lie, which neither SQLite nor a float can hold
+
+
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    return min(value, _MOST_TOKENS) if isinstance(value, int) and value > 0 else 0
 
 
 def http_client(timeout: float, connect_timeout: float, max_bytes: int) -> httpx.AsyncClient:

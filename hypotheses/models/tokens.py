@@ -74,7 +74,10 @@ def tokenizer_counter(name_or_folder: str) -> TokenCounter:
     except ImportError:
         raise ModelError('counting tokens exactly needs transformers: pip install "induce[models]"') from None
     try:
-        return _ExactTokens(AutoTokenizer.from_pretrained(name_or_folder, local_files_only=True))
+        return _ExactTokens(
+            # A name may come from somebody else's run log: no code of theirs, and no question about it.
+            AutoTokenizer.from_pretrained(name_or_folder, local_files_only=True, trust_remote_code=False)
+        )
     except Exception as error:  # it raises nearly anything for a broken file
         if Path(name_or_folder).is_dir():
             cure = "is it the folder of a model, with its tokenizer.json?"

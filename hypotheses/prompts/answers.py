@@ -144,11 +144,23 @@ def _snippets(text: str, task: Task | None) -> Iterator[str]:
             yield rest
             yield rest.split("\n", 1)[0].strip()
     if task is not None:
-        called = list(re.finditer(rf"\b{re.escape(callable_name(task.signature))}\(.*\)\s*==?>?\s*", text))
-        for one in called[-1:]:
-            yield text[one.end() :].strip().split("\n", 1)[0].strip(" `")
+        end = _after_call(text, callable_name(task.signature))
+        if end is not None:
+            yield text[end:].strip().split("\n", 1)[0].strip(" `")
     for inside in reversed(_fenced(text)):
         yield inside.strip("\n")
+
+
+def _after_call(text: str, name: str) -> int | None:
+    """Give where the last ``f(…) ==`` ends. Each line is read once: a pattern for all would be quadratic."""
+    opening, closing = re.compile(rf"\b{re.escape(name)}\("), re.compile(r"\)[^\S\n]*==?>?\s*")
+    last, at = None, 0
+    for row in text.splitlines(keepends=True):
+        if begun := opening.search(row):
+            for one in closing.finditer(text, at + begun.end(), at + len(row)):
+                last = one.end()
+        at += len(row)
+    return last
 
 
 def _fenced(text: str) -> list[str]:

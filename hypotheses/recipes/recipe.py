@@ -39,7 +39,7 @@ class Propose(Step):
 
     what: Literal["hypothesis", "program", "answer"]
     samples: int = Field(5, ge=1)
-    levels: tuple[str, ...] = Field(
+    levels: tuple[Literal["", "concrete", "general"], ...] = Field(
         (), description="levels of abstraction, each asked for its share of the samples"
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -41,13 +41,13 @@ class TaskWriter:
         self._task_id = task_id
         self._verdict_ids: dict[str, int] = {}
         self._candidate_ids: dict[int, int] = {}
-        self._completion_ids: dict[int, int] = {}
+        self._completion_ids: dict[Hashable, int] = {}
 
     def write(self, trace: Trace, solution: Solution) -> None:
         """Write completions, entries, and the solution that was chosen among them."""
         for round_, completion in trace.completions:
             written = completions.write(self._driver, self._task_id, round_, completion)
-            self._completion_ids[id(completion)] = written
+            self._completion_ids[completion.identity] = written
         for entry in trace.entries:
             self._write_entry(entry)
         chosen = None if solution.candidate is None else self._candidate_ids[id(solution.candidate)]
@@ -83,7 +83,7 @@ class TaskWriter:
             )
 
     def _completion_id(self, completion: Completion | None) -> int | None:
-        return None if completion is None else self._completion_ids[id(completion)]
+        return None if completion is None else self._completion_ids[completion.identity]
 
     def _write_verdict(self, one: Judged) -> int:
         program = one.candidate.program

@@ -19,21 +19,40 @@ def parents_of(request: Request, step: Refine) -> tuple[Feedback, ...]:
     return tuple(one for one in request.feedback if one.candidate.round == last)[: step.parents]
 
 
-async def refine(model: Model, request: Request, step: Refine) -> AsyncGenerator[Proposal | Report, None]:
-    """Yield revisions of the last round's candidates, their number shared out over them."""
+async def refine(
+    model: Model, request: Request, step: Refine, *, recorded: bool = False
+) -> AsyncGenerator[Proposal | Report, None]:
+    """Yield revisions of the last round's candidates, their number shared out over them.
+
+    Where an earlier round revised the very same candidate, further samples are asked for, unless the model is
+    a transcript (``recorded``), whose samples count from 0 in each round.
+    """
     parents = parents_of(request, step)
     revise = revise_hypothesis if step.what == "hypothesis" else revise_program
     counts = shares(min(step.samples, request.n), max(1, len(parents)))
     streams = [
-        revise(model, request, step, parent, n) for parent, n in zip(parents, counts, strict=False) if n
+        revise(model, request, step, parent, n, 0 if recorded else step.samples * _revised(request, parent))
+        for parent, n in zip(parents, counts, strict=False)
+        if n
     ]
     async with aclosing(in_order(streams)) as merged:
         async for item in merged:
             yield item
 
 
+def _revised(request: Request, parent: Feedback) -> int:
+    """Count the earlier rounds in which the same rule with the same program was fed back."""
+
+    def content(one: Feedback) -> tuple[str, str]:
+        program = one.candidate.program
+        return one.candidate.hypothesis.text, "" if program is None else program.key
+
+    rounds = {one.candidate.round for one in request.feedback if content(one) == content(parent)}
+    return len(rounds - {parent.candidate.round})
+
+
 async def revise_hypothesis(
-    model: Model, request: Request, step: Refine, parent: Feedback, n: int
+    model: Model, request: Request, step: Refine, parent: Feedback, n: int, first: int
 ) -> AsyncGenerator[Proposal | Report, None]:
     """Yield new rules in the place of one that fails (Qiu et al. 2023, section 3)."""
     asked = model.ask(
@@ -42,6 +61,7 @@ async def revise_hypothesis(
         step,
         request,
         n,
+        first=first,
     )
     async with aclosing(asked):
         async for completion in asked:
@@ -49,7 +69,7 @@ async def revise_hypothesis(
 
 
 async def revise_program(
-    model: Model, request: Request, step: Refine, parent: Feedback, n: int
+    model: Model, request: Request, step: Refine, parent: Feedback, n: int, first: int
 ) -> AsyncGenerator[Proposal | Report, None]:
     """Yield repaired programs: with what running the old one showed and, if wanted, a critique in words."""
     critique = ""
@@ -74,6 +94,7 @@ async def revise_program(
         step,
         request,
         n,
+        first=first,
     )
     async with aclosing(asked):
         async for completion in asked:

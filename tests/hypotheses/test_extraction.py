@@ -1,5 +1,7 @@
 """What is read out of the answers of a language model."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,3 +93,24 @@ def test_imports_go_after_docstring_and_future_and_before_decorators():
 @pytest.mark.parametrize("code", ["(" * 5000 + ")" * 5000, "x = " + "-" * 50_000 + "1", "fn = '\0'"])
 def test_hostile_source_is_kept_for_the_sandbox_to_judge(code):
     assert make_program(code, SIGNATURE).source == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join("`" * length + "\n" for length in range(1000, 3, -1)) * 2,
+        "```\n" * 500_000,
+        "```python\n" + "x = 1\n" * 500_000,
+    ],
+    ids=["fences of falling length", "nothing but fences", "a block that never closes"],
+)
+def test_long_answers_that_are_made_to_be_slow_are_read_at_once(text):
+    started = time.process_time()
+    extract_code(text)
+    extract_prose(text)
+    assert time.process_time() - started < 3
+
+
+def test_a_fence_in_a_longer_fence_is_code():
+    assert extract_code("````python\ndef f(x):\n    return '```'\n````") == "def f(x):\n    return '```'"
+    assert extract_prose("Before.\n```python\ndef f(x): return x\n```\nAfter.") == "Before.\n\nAfter."

@@ -53,7 +53,7 @@ _RECIPES = st.builds(
         what=st.just("hypothesis"),
         samples=st.integers(1, 99),
         temperature=st.floats(0, 2),
-        levels=st.lists(_TEXT, max_size=3).map(tuple),
+        levels=st.lists(st.sampled_from(["concrete", "general"]), max_size=3).map(tuple),
     ),
     summarize=st.none() | st.builds(Summarize, to=st.integers(1, 9)),
     implement=st.builds(

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +91,40 @@ def test_a_replay_that_misses_a_completion_fails_and_says_what_differs(induce_co
     assert other.code == 1
     assert "max_tokens" in other.err or "temperature" in other.err or "has not" in other.err
     assert asked == server.counts
+
+
+def test_a_run_with_a_transcript_replays_too(induce_command, tmp_path):
+    examples = Path(__file__).parents[2] / "examples"
+    run = tmp_path / "run.sqlite"
+    recorded = f"recorded:{examples / 'arc_gpt4.jsonl'}"
+    assert induce_command("solve", examples / "arc", "--proposer", recorded, "--out", run).code == 0
+    replayed = induce_command("runs", "replay", run)
+    assert (replayed.code, replayed.out.strip()) == (0, "the replay gives the same record")
+
+
+def test_a_servers_absurd_counts_do_not_end_the_run(induce_command, tasks):
+    answer = {
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": WRONG}, "finish_reason": "stop"}
+        ],
+        "usage": {"prompt_tokens": 10**400, "completion_tokens": 2**63, "total_tokens": 1},
+    }
+    late = {"Retry-After": "Mon, 01 Jan 2024 00:00:00 +999999999999999999"}
+
+    def absurd(payload, number):
+        return Fault("body", body=json.dumps(answer)) if number else Fault("status", 429, headers=late)
+
+    with ModelServer(knows, faults=absurd) as server:
+        outcome = solve(induce_command, tasks, server, recipe="hypothesis-refinement-python")
+    assert outcome.code == 0, outcome.err
+
+
+def test_a_key_that_cannot_be_sent_is_not_printed(induce_command, tasks, monkeypatch):
+    monkeypatch.setenv("INDUCE_MODEL_API_KEY", "sk-SECRET\n12345")
+    with ModelServer(knows) as server:
+        outcome = solve(induce_command, tasks, server)
+    assert outcome.code == 1
+    assert "SECRET" not in outcome.err + outcome.out
 
 
 def test_a_budget_replays_too(induce_command, tasks, tmp_path):

@@ -236,7 +236,7 @@ def test_nobody_there_is_worth_another_try():
         gone = server.url
     error = refused(server, url=gone)
     assert error.retryable
-    assert "is it up?" in str(error)
+    assert "the connection failed" in str(error)
 
 
 JSON = st.recursive(
