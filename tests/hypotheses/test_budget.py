@@ -1,6 +1,7 @@
 """Budgets and ledgers: reserved before, charged after, never passed, served in order."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -301,3 +302,12 @@ def test_a_thousand_waiting_requests_are_served_in_order():
 
     run(main())
     assert served == list(range(1000))
+
+
+def test_a_completion_that_is_recalled_is_paid_for_once():
+    whole = Ledger()
+    task = Ledger(parent=whole)
+    one = Completion("program", "", "", completion_tokens=7, key="k", sample=0)
+    for completion in (one, replace(one), replace(one, sample=1), replace(one, key=""), replace(one, key="")):
+        task.charge(completion)
+    assert task.spent.completion_tokens == whole.spent.completion_tokens == 4 * 7

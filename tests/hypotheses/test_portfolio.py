@@ -48,6 +48,13 @@ def test_where_the_search_is_silent_the_model_begins_at_once(sandbox):
     assert len(search.requests) == 1
 
 
+def test_the_model_gets_the_rounds_of_its_recipe_and_no_more(sandbox):
+    for search in (Scripted("search"), Scripted("search", ["x * 2"])):
+        model = Scripted("model", *[["x"]] * 9)
+        assert not solve(sandbox, search, model, rounds=2).solved
+        assert [request.round for request in model.requests] == [0, 1]
+
+
 def test_the_model_counts_its_own_rounds_and_sees_its_own_failures(sandbox):
     model = Scripted("model", ["x"], ["x + 1"])
     solution = solve(sandbox, Scripted("search", ["x * 2"]), model)

@@ -287,6 +287,12 @@ def test_where_nothing_could_be_run_later_rounds_ask_for_further_samples(sandbox
     assert run.kinds() == [("program", 0, 5)]
 
 
+def test_revising_the_same_candidate_again_asks_for_further_samples(sandbox):
+    run = Run(sandbox, RECIPES["hypothesis-refinement-python"], lambda request, sample: WRONG)
+    assert [(request.round, request.first) for request in run.model.asked] == [(0, 0), (1, 0), (2, 5)]
+    assert run.solution.usage.completions == 15
+
+
 def test_the_token_budget_ends_the_work_and_says_so(sandbox):
     run = Run(
         sandbox,
