@@ -123,9 +123,8 @@ def solve(
         }
     )
     if recipe is not None:
-        settings = settings.model_copy(
-            update={"recipe": None}
-        )  # the one that is named, not induce.toml's own
+        # The one that is named, not induce.toml's own.
+        settings = settings.model_copy(update={"recipe": None})
     loaded = load_tasks(
         tasks,
         format=task_format,

@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("langchain_openai")
 pytest.importorskip("uvicorn")
 
+from killed_run import KILLED
 from model_server import Fault, ModelServer
 
 from hypotheses.run_log import RunLog
@@ -220,22 +221,6 @@ def test_an_interrupted_run_is_resumed_with_the_model_named_again(induce_command
         assert {task_of(payload) for payload in server.payloads} <= {"head", "double", "reverse"}
     with RunLog.open(run) as log:
         assert log.count() == {"solved": 3}
-
-
-KILLED = """
-import os, signal, sys
-from induce.cli import main
-from hypotheses.run_log import RunLog
-keep, left = RunLog.keep, int(sys.argv.pop())
-def keep_and_die(self, request, completions):
-    global left
-    keep(self, request, completions)
-    left -= 1
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-RunLog.keep = keep_and_die
-main()
-"""
 
 
 @pytest.mark.parametrize("kept", [1, 4, 9])

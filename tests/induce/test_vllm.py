@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from killed_run import KILLED
 from vllm_server import needs_vllm, vllm_server
 
 from hypotheses.recipes import RECIPES, save_recipe
@@ -65,22 +66,6 @@ def test_a_recipe_from_end_to_end(server, tmp_path, induce_command, monkeypatch,
     assert all(record["usage"]["completion_tokens"] > 0 for record in asked)
     replayed = induce_command("runs", "replay", run)
     assert replayed.code == 0, replayed.out
-
-
-KILLED = """
-import os, signal, sys
-from induce.cli import main
-from hypotheses.run_log import RunLog
-keep, left = RunLog.keep, int(sys.argv.pop())
-def keep_and_die(self, request, completions):
-    global left
-    keep(self, request, completions)
-    left -= 1
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-RunLog.keep = keep_and_die
-main()
-"""
 
 
 def test_after_kill_9_no_recorded_completion_is_asked_for_again(server, tmp_path, induce_command):

@@ -279,7 +279,7 @@ def test_no_body_whatsoever_is_more_than_an_endpoint_error(content, usage, choic
         except MalformedAnswerError:
             continue
         for read in _answer(result.generations).choices:
-            read.text.encode()
+            assert read.text.encode().decode() == read.text
 
 
 def test_half_a_surrogate_pair_is_replaced():
