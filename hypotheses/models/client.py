@@ -68,6 +68,10 @@ class ClientConfig:
                 raise ValueError(f"ClientConfig.{field.name} must be positive, not {value!r}")
 
 
+OVERFLOW = "overflow"
+"""The ``finish`` under which it is kept that a prompt was too long for the model: nothing was written."""
+
+
 def _estimated_tokens(text: str) -> int:
     return math.ceil(len(text) / 3)
 
@@ -212,6 +216,8 @@ class ModelClient:
                     finally:
                         await self._flights.leave(asker)
                     if failure is not None:
+                        if isinstance(failure, ContextOverflowError) and asker.failed is not None:
+                            self._keep_overflow(request, key, asker.failed, failure)
                         raise failure
             pending = sorted(asker.again) + pending[granted:]
 
@@ -229,7 +235,28 @@ class ModelClient:
         if len(found) < n and self.config.truncation != "keep":
             for part in self._store.recall(self._part_key(request), first, n):
                 found.setdefault(part.sample, part)
+        for one in found.values():
+            if one.finish == OVERFLOW:
+                raise ContextOverflowError(one.response)
         return [found[sample] for sample in samples if sample in found]
+
+    def _keep_overflow(
+        self, request: ChatRequest, key: str, sample: int, error: ContextOverflowError
+    ) -> None:
+        """Keep that a prompt was too long: what was asked instead is found again only after the same error."""
+        if self._store is None or self._foreign:
+            return
+        refusal = Completion(
+            PART,
+            request.prompt,
+            str(error),
+            model=self.model,
+            temperature=request.sampling.temperature,
+            sample=sample,
+            key=key,
+            finish=OVERFLOW,
+        )
+        self._store.keep(replace(request, first=sample, n=1), [refusal])
 
     def _worst(self, request: ChatRequest, prompt_tokens: int) -> tuple[Cost, Cost]:
         """Give the most that samples may cost: what they share, and each of them."""

@@ -66,6 +66,8 @@ class Asker:
         self.ledger = ledger
         self.waiting = set(samples)
         self.again: list[int] = []
+        self.failed: int | None = None
+        """The first sample that failed."""
         self.done: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self._land = land
 
@@ -82,6 +84,7 @@ class Asker:
             self._land(sample, None)
         else:
             failure = outcome
+            self.failed = sample if self.failed is None else self.failed
         if (failure or not self.waiting) and not self.done.done():
             self.done.set_result(failure)
 

@@ -83,6 +83,21 @@ def test_a_run_replays_to_the_same_record_without_its_model(induce_command, task
     assert again.code == 0, again.err
 
 
+def test_a_run_whose_prompts_had_to_be_shortened_replays_too(induce_command, tmp_path):
+    lists = [[one] * 40 for one in range(10, 30)]
+    examples = [{"input": one, "output": one[::-1]} for one in lists]
+    task = {"id": "reverse", "examples": examples, "queries": [{"input": [5, 6], "output": [6, 5]}]}
+    (tmp_path / "tasks.jsonl").write_text(json.dumps(task) + "\n")
+    run = tmp_path / "run.sqlite"
+    with ModelServer(lambda payload, index: PROGRAMS["reverse"], context=2200) as server:
+        outcome = solve(induce_command, tmp_path / "tasks.jsonl", server, "--out", run)
+        asked = server.counts["asked"]
+    assert outcome.records[0]["outcome"] == "solved", outcome.err
+    assert asked > 1  # the first prompts were refused
+    replayed = induce_command("runs", "replay", run)
+    assert (replayed.code, replayed.out.strip()) == (0, "the replay gives the same record")
+
+
 def test_a_replay_that_misses_a_completion_fails_and_says_what_differs(induce_command, tasks, tmp_path):
     run = tmp_path / "run.sqlite"
     with ModelServer(knows) as server:

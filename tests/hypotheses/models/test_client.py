@@ -12,7 +12,7 @@ import pytest
 from scripted_endpoint import MemoryStore, ScriptedEndpoint, answer, busy, refusal
 from virtual_time import run
 
-from hypotheses.budget import Budget, Ledger
+from hypotheses.budget import Budget, Cost, Ledger
 from hypotheses.models.chat import PART, Answer, ChatRequest, Choice, Message, Sampling, request_key
 from hypotheses.models.client import ClientConfig, ContextOverflowError, ModelClient
 from hypotheses.models.prices import Price
@@ -469,6 +469,16 @@ def test_a_prompt_that_is_too_long_has_an_error_of_its_own():
     endpoint = ScriptedEndpoint(refusal("9000 tokens of 8192", overflow=True))
     with pytest.raises(ContextOverflowError, match="9000 tokens of 8192"):
         ask(client_of(endpoint), ask_for(4))
+
+
+def test_that_a_prompt_was_too_long_is_kept_and_not_asked_again():
+    store, ledger = MemoryStore(), Ledger()
+    endpoint = ScriptedEndpoint(refusal("9000 tokens of 8192", overflow=True))
+    for _ in range(2):
+        with pytest.raises(ContextOverflowError, match="9000 tokens of 8192"):
+            ask(client_of(endpoint, store=store), ask_for(4), ledger)
+    assert len(endpoint.requests) == 1
+    assert ledger.spent == Cost()
 
 
 def test_an_endpoint_that_hangs_is_given_up_and_asked_again():
