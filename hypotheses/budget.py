@@ -59,6 +59,14 @@ class Cost:
         """Give ``factor`` times this cost."""
         return Cost(self.prompt_tokens * factor, self.completion_tokens * factor, self.money * factor)
 
+    def at_least(self, other: Cost) -> Cost:
+        """Give what is larger, part by part."""
+        return Cost(
+            max(self.prompt_tokens, other.prompt_tokens),
+            max(self.completion_tokens, other.completion_tokens),
+            max(self.money, other.money),
+        )
+
 
 class _Waiting(NamedTuple):
     """A request that waits for its turn, whose result is how many samples it may ask for."""

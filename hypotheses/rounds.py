@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from hypotheses.allocation import ThompsonSampling
-from hypotheses.budget import Ledger
+from hypotheses.budget import Cost, Ledger
 from hypotheses.clustering import representatives
 from hypotheses.hypothesis import (
     Candidate,
@@ -106,6 +106,14 @@ class Rounds:
 
     def _usage(self, rounds: int, seconds: float) -> Usage:
         completions = [completion for _, completion in self._completions.values()]
+        paid = Cost(
+            sum(one.prompt_tokens for one in completions),
+            sum(one.completion_tokens for one in completions),
+            sum(one.money for one in completions),
+        )
+        if self._ledger.refused == "seconds":
+            # What had come when time ran out, but was not yet looked at, was paid for all the same.
+            paid = paid.at_least(self._ledger.spent)
         return self._spent + Usage(
             seconds=seconds,
             rounds=rounds,
@@ -113,9 +121,9 @@ class Rounds:
             programs=len(self._verdicts),
             executions=len(self._verdicts) * (len(self._task.examples) + len(self._task.queries)),
             completions=len(completions),
-            prompt_tokens=sum(one.prompt_tokens for one in completions),
-            completion_tokens=sum(one.completion_tokens for one in completions),
-            money=sum(one.money for one in completions),
+            prompt_tokens=round(paid.prompt_tokens),
+            completion_tokens=round(paid.completion_tokens),
+            money=paid.money,
         )
 
     def _solution(self, usage: Usage) -> Solution:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 
+from hypotheses.models.client import ClientConfig
 from hypotheses.models.prices import Price, price_of
 from hypotheses.prompts import Prompts
-from hypotheses.recipes import Recipe
+from hypotheses.recipes import Propose, Recipe, Refine
 from hypotheses.task import Task
 from induce.language_model import ModelSource, make_prompts, token_counter
 from induce.settings import Settings
@@ -65,9 +66,9 @@ def estimate(wired: WiredProposer, settings: Settings, tasks: Iterable[Task]) ->
         prompts, tokens = make_prompts(settings, recipe.prompts), token_counter(settings)
         for task in tasks:
             count += 1
-            one = _TaskEstimate(recipe, prompts, tokens.count, task)
-            expected += one.amount(typical=True)
-            most += one.amount(typical=False)
+            parts = (recipe, settings, prompts, tokens.count, task)
+            expected += _TaskEstimate(*parts, typical=True).amount()
+            most += _TaskEstimate(*parts, typical=False).amount()
     else:
         count = sum(1 for _ in tasks)
     price = None
@@ -101,70 +102,101 @@ def _money(price: Price, amount: Amount) -> float:
 
 
 class _TaskEstimate:
-    def __init__(self, recipe: Recipe, prompts: Prompts, count: Callable[[str], int], task: Task) -> None:
-        self._recipe, self._prompts, self._count, self._task = recipe, prompts, count, task
+    """What one task costs: as it is expected to, or at most."""
 
-    def amount(self, *, typical: bool) -> Amount:
+    def __init__(
+        self,
+        recipe: Recipe,
+        settings: Settings,
+        prompts: Prompts,
+        count: Callable[[str], int],
+        task: Task,
+        *,
+        typical: bool,
+    ) -> None:
+        self._recipe, self._prompts, self._count, self._task = recipe, prompts, count, task
+        self._rounds = settings.solver.rounds or recipe.rounds
+        self._finishes = settings.model.truncation != "keep"
+        self._typical = typical
+
+    def amount(self) -> Amount:
+        """Add up all rounds, as if none solved the task."""
         recipe, task, propose = self._recipe, self._task, self._recipe.propose
         if propose is None:
             return Amount()
-        first = self._prompts.hypothesize(task) if propose.what == "hypothesis" else None
-        if first is None:
-            first = (
-                self._prompts.write_program(task)
-                if propose.what == "program"
-                else self._prompts.answer(task, task.queries[0] if task.queries else task.examples[0].input)
-            )
+        if propose.what == "hypothesis":
+            first = self._prompts.hypothesize(task)
+        elif propose.what == "program":
+            first = self._prompts.write_program(task)
+        else:
+            first = self._prompts.answer(task, task.queries[0] if task.queries else task.examples[0].input)
         shown = sum(self._count(message.content) for message in first)
+        start = self._first_round(propose, shown)
+        later = start  # what follows a round of which nothing could be run, or where nothing is revised
+        if recipe.refine is not None:
+            revision = self._revision(recipe.refine, shown)
+            dearer = revision.completion_tokens > start.completion_tokens
+            later = revision if self._typical or dearer else start
+        return sum([later] * (self._rounds - 1), start)
 
-        def written(kind: str, limit: int) -> int:
-            return min(limit, TYPICAL.get(kind, self._output())) if typical else limit
-
+    def _first_round(self, propose: Propose, shown: int) -> Amount:
+        recipe = self._recipe
+        each = self._written(propose.what, propose.max_tokens)
         if propose.what == "answer":
-            each = written("answer", propose.max_tokens)
-            queries = len(task.queries)
-            return Amount(
-                queries, queries * propose.samples, queries * shown, queries * propose.samples * each
-            )
-        each = written(propose.what, propose.max_tokens)
-        levels = max(1, len(propose.levels))
-        total = Amount(levels, propose.samples, shown * levels, propose.samples * each)
+            queries = len(self._task.queries)
+            return self._asked(queries, queries * propose.samples, shown, each)
+        total = self._asked(max(1, len(propose.levels)), propose.samples, shown, each)
         hypotheses = propose.samples
         if recipe.summarize is not None and recipe.summarize.to < hypotheses:
             limit = recipe.summarize.max_tokens
-            summary = min(limit, recipe.summarize.to * TYPICAL["hypothesis"]) if typical else limit
-            total += Amount(1, 1, shown + hypotheses * each, summary)
+            summary = min(limit, recipe.summarize.to * TYPICAL["hypothesis"]) if self._typical else limit
+            total += self._asked(1, 1, shown + hypotheses * each, summary)
             hypotheses = recipe.summarize.to
         if recipe.pick is not None:
             hypotheses = min(hypotheses, recipe.pick.to)
-        total += self._implementations(hypotheses, shown, typical=typical)
-        if recipe.refine is not None:
-            refine = recipe.refine
-            revisions = refine.samples
-            parents = min(refine.parents, revisions)
-            each = written(refine.what, refine.max_tokens)
-            round_ = Amount(parents, revisions, parents * (shown + FEEDBACK), revisions * each)
-            if refine.critique:
-                critique = written("critique", refine.max_tokens)
-                round_ += Amount(parents, parents, parents * (shown + FEEDBACK), parents * critique)
-            if refine.what == "hypothesis":
-                round_ += self._implementations(revisions, shown, typical=typical)
-            for _ in range(refine.rounds):
-                total += round_
+        return total + self._implementations(hypotheses, shown)
+
+    def _revision(self, refine: Refine, shown: int) -> Amount:
+        parents = min(refine.parents, refine.samples)
+        each = self._written(refine.what, refine.max_tokens)
+        total = self._asked(parents, refine.samples, shown + FEEDBACK, each)
+        if refine.critique:
+            critique = self._written("critique", refine.max_tokens)
+            total += self._asked(parents, parents, shown + FEEDBACK, critique)
+        if refine.what == "hypothesis":
+            total += self._implementations(refine.samples, shown)
         return total
 
-    def _implementations(self, hypotheses: int, shown: int, *, typical: bool) -> Amount:
+    def _implementations(self, hypotheses: int, shown: int) -> Amount:
         step = self._recipe.implement
         if step is None:
             return Amount()
         prompt = shown + TYPICAL["hypothesis"]
         if step.by == "application":
             inputs = hypotheses * (len(self._task.examples) + len(self._task.queries))
-            each = min(step.max_tokens, self._output()) if typical else step.max_tokens
-            return Amount(inputs, inputs, inputs * prompt, inputs * each)
-        each = min(step.max_tokens, TYPICAL["program"]) if typical else step.max_tokens
-        samples = hypotheses * step.programs
-        return Amount(hypotheses, samples, hypotheses * prompt, samples * each)
+            return self._asked(inputs, inputs, prompt, self._written("answer", step.max_tokens))
+        each = self._written("program", step.max_tokens)
+        return self._asked(hypotheses, hypotheses * step.programs, prompt, each)
+
+    def _asked(self, requests: int, samples: int, shown: int, each: int) -> Amount:
+        """Give what ``samples`` of prompts of ``shown`` tokens cost, each completion ``each``.
+
+        At most, every completion is cut off at its limit, and finished: gone on with, or asked for again with
+        twice the limit, whichever the endpoint can.
+        """
+        total = Amount(requests, samples, requests * shown, samples * each)
+        if self._typical or not self._finishes:
+            return total
+        config = ClientConfig()
+        so_far, limit = each, each
+        for _ in range(config.continuations):
+            limit = max(each, min(2 * limit, config.max_retry_tokens))
+            total += Amount(samples, 0, samples * (shown + so_far), samples * limit)
+            so_far += each
+        return total
+
+    def _written(self, kind: str, limit: int) -> int:
+        return min(limit, TYPICAL.get(kind, self._output())) if self._typical else limit
 
     def _output(self) -> int:
         longest = max(self._task.examples, key=lambda example: len(repr(example.output)))

@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import shlex
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,10 +16,10 @@ from hypotheses.run_log import RunInfo, RunLog
 from hypotheses.task import Task
 from induce._version import __version__
 from induce.language_model import ModelSource
-from induce.settings import Settings, resolve_settings
+from induce.settings import BudgetSettings, Settings, resolve_settings
 from induce.tasks import TaskSet, load_tasks
 from induce.wiring import WiredProposer, choose_proposer, make_proposer
-from sandboxes import RunLogError, TaskFormatError
+from sandboxes import Limits, RunLogError, TaskFormatError
 
 SUFFIX = ".sqlite"
 
@@ -62,13 +63,19 @@ def start_run(
 
 
 def resume_run(
-    path: Path, on_bad: BadTaskHandler, source: str | None = None, present: Settings | None = None
+    path: Path,
+    on_bad: BadTaskHandler,
+    source: str | None = None,
+    present: Settings | None = None,
+    remark: Callable[[str], object] = warnings.warn,
 ) -> Run:
     """Open a run to go on with it, under the settings it was started with.
 
     How programs are contained, and where models are asked (with the user's keys), is for this machine's user
     to say, not for the log, which may be somebody else's: the settings of the sandbox, the model and the runs
-    folder are the present ones. The model must be the same one, wherever it is served now.
+    folder are the present ones, prices too where both know them, and of each limit of the budget the smaller
+    one counts. The model must be the same one, wherever it is served now. The limits of programs are part of
+    the record and stay: ``remark`` is told where they are wider than the present ones.
 
     ``on_bad`` is told of bad tasks where the run was started so as to skip them; ``source`` is where the
     tasks are now, if they have moved; ``present`` are the present settings.
@@ -79,7 +86,10 @@ def resume_run(
     with contextlib.ExitStack() as on_error:
         on_error.callback(log.close)
         info = log.info
-        settings = _settings_of(log, present or resolve_settings())
+        present = present or resolve_settings()
+        settings = _within_means(_settings_of(log, present), present)
+        if wider := _wider(settings.limits, present.limits):
+            remark(f"as the run's log has it, programs may use {wider}: stop this if it is not your own run")
         _check_model(log, settings)
         tasks = reload_tasks(log, on_bad, source)
         proposer = make_proposer(info.proposer, settings)
@@ -142,6 +152,36 @@ def _settings_of(log: RunLog, present: Settings) -> Settings:
     here = ("address", "concurrency", "timeout", "attempts", "patience")  # the rest is part of the record
     model = recorded.model.model_copy(update={name: getattr(present.model, name) for name in here})
     return recorded.model_copy(update={"sandbox": present.sandbox, "runs": present.runs, "model": model})
+
+
+def _within_means(recorded: Settings, present: Settings) -> Settings:
+    """Give settings under which no more is spent than present ones allow, counted in present prices."""
+    limits = {}
+    for name in BudgetSettings.model_fields:
+        both = (getattr(recorded.budget, name), getattr(present.budget, name))
+        limits[name] = min((limit for limit in both if limit is not None), default=None)
+    prices = {**recorded.model.prices, **present.model.prices}
+    return recorded.model_copy(
+        update={
+            "budget": BudgetSettings(**limits),
+            "model": recorded.model.model_copy(update={"prices": prices}),
+        }
+    )
+
+
+def _wider(limits: Limits, present: Limits) -> str:
+    """Name the limits that are wider than the present ones."""
+    names = {
+        "seconds": "s of CPU",
+        "memory_mb": "MiB",
+        "output_bytes": "bytes of output",
+        "processes": "processes",
+    }
+    return ", ".join(
+        f"{getattr(limits, name):g} {unit} (you: {getattr(present, name):g})"
+        for name, unit in names.items()
+        if getattr(limits, name) > getattr(present, name)
+    )
 
 
 def _check_model(log: RunLog, settings: Settings) -> None:

@@ -113,7 +113,7 @@ class BudgetSettings(_Group):
     programs: int | None = Field(None, ge=1, description="programs for a task")
     run_tokens: int | None = Field(None, ge=1, description="tokens for the run, read and written")
     run_completion_tokens: int | None = Field(None, ge=1, description="tokens for the run, written")
-    run_seconds: float | None = Field(None, gt=0, description="seconds for the run")
+    run_seconds: float | None = Field(None, gt=0, description="seconds for the run, anew when it is resumed")
     run_money: float | None = Field(None, gt=0, description="US dollars for the run")
     run_programs: int | None = Field(None, ge=1, description="programs for the run")
 

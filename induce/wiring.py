@@ -14,7 +14,7 @@ from hypotheses.models.store import CompletionStore
 from hypotheses.playback import PlaybackProposer
 from hypotheses.portfolio import PortfolioProposer
 from hypotheses.proposer import Implementer, Proposer
-from hypotheses.recipes import PromptStyle, Recipe, find_recipe
+from hypotheses.recipes import Implement, PromptStyle, Propose, Recipe, Refine, find_recipe
 from hypotheses.run_log import RunLog
 from hypotheses.search import SearchProposer
 from hypotheses.solver import Recorder, Solver
@@ -22,7 +22,7 @@ from hypotheses.solver_config import SolverConfig
 from hypotheses.steps.narrowing import Picker
 from induce.language_model import ModelSource, open_model
 from induce.sandboxing import open_sandbox
-from induce.settings import Settings
+from induce.settings import Settings, SolverSettings
 from sandboxes import ModelError, ProposerError
 
 MODEL_TASKS = 16
@@ -76,7 +76,7 @@ def make_proposer(spec: str, settings: Settings) -> WiredProposer:
     if kind == "recorded" and argument:
         return _recorded(ModelSource.parse(spec), settings)
     if kind == "recipe" and argument:
-        recipe = settings.recipe or find_recipe(argument)
+        recipe = _with_samples(settings.recipe or find_recipe(argument), settings.solver)
         if settings.model.address is None:
             raise ModelError(
                 f"the recipe {recipe.name} needs a model: name one with --model, such as "
@@ -86,6 +86,19 @@ def make_proposer(spec: str, settings: Settings) -> WiredProposer:
     raise ProposerError(
         f"there is no proposer {spec!r}; there are `search`, `recorded:TRANSCRIPT` and the recipes"
     )
+
+
+def _with_samples(recipe: Recipe, chosen: SolverSettings) -> Recipe:
+    """Give a recipe with the numbers of samples and programs that the settings choose, if they do."""
+    steps: dict[str, Propose | Refine | Implement | None] = {}
+    if chosen.samples is not None:
+        for name, step in (("propose", recipe.propose), ("refine", recipe.refine)):
+            steps[name] = step and step.model_copy(update={"samples": chosen.samples})
+    if chosen.programs is not None:
+        steps["implement"] = recipe.implement and recipe.implement.model_copy(
+            update={"programs": chosen.programs}
+        )
+    return recipe.model_copy(update=steps)
 
 
 def _search_proposer(settings: Settings) -> SearchProposer:

@@ -243,7 +243,7 @@ class ModelClient:
     def _keep_overflow(
         self, request: ChatRequest, key: str, sample: int, error: ContextOverflowError
     ) -> None:
-        """Keep that a prompt was too long: what was asked instead is found again only after the same error."""
+        """Keep that a prompt was too long: what was asked instead is found only after the same error."""
         if self._store is None or self._foreign:
             return
         refusal = Completion(

@@ -31,7 +31,7 @@ from induce.cli.options import (
     SkipBad,
     Source,
 )
-from induce.cli.output import BadTasks, print_json
+from induce.cli.output import BadTasks, error_console, print_json, print_line
 from induce.cli.progress import Display
 from induce.estimate import estimate
 from induce.runs import Run, resume_run, run_path, start_run
@@ -179,7 +179,9 @@ def resume(
       induce resume run.sqlite
     """
     present = resolve_settings({"sandbox": {"back_end": sandbox}, "model": {"address": model}})
-    opened = resume_run(run_path(run, present), BadTasks(), tasks, present)
+    opened = resume_run(
+        run_path(run, present), BadTasks(), tasks, present, lambda text: print_line(error_console(), text)
+    )
     left = opened.log.info.tasks - sum(opened.log.count().values())
     _work(opened, left, json=json, details=details)
 

@@ -86,6 +86,16 @@ def test_resume_of_a_finished_run_does_nothing(induce_command, small_tasks, tmp_
     assert "3 of 3 tasks solved" in again.err
 
 
+def test_resume_says_where_the_log_allows_programs_more_than_the_user_does(
+    induce_command, small_tasks, tmp_path, monkeypatch
+):
+    run = tmp_path / "run.sqlite"
+    induce_command("solve", small_tasks, "--out", run)
+    assert "programs may use" not in induce_command("resume", run).err
+    monkeypatch.setenv("INDUCE_LIMITS__MEMORY_MB", "100")
+    assert "programs may use 256 MiB (you: 100)" in induce_command("resume", run).err
+
+
 def test_moved_tasks_can_be_named(induce_command, small_tasks, tmp_path):
     run = tmp_path / "run.sqlite"
     induce_command("solve", small_tasks, "--out", run)

@@ -178,10 +178,47 @@ def test_a_dry_run_asks_nothing_and_bounds_what_the_run_then_costs(induce_comman
     assert estimate["most"]["samples"] == sum(record["usage"]["completions"] for record in records)
 
 
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"INDUCE_SOLVER__ROUNDS": "2"},
+        {"INDUCE_SOLVER__SAMPLES": "90"},
+        {"INDUCE_SOLVER__PROGRAMS": "3"},
+        {"INDUCE_MODEL__TRUNCATION": "retry"},
+        {"INDUCE_MODEL__TRUNCATION": "continue"},
+        {"INDUCE_MODEL__TRUNCATION": "keep"},
+    ],
+)
+@pytest.mark.parametrize("recipe", ["program-only", "hypothesis-refinement-python"])
+def test_what_a_run_costs_at_most_holds_for_the_worst_model(
+    induce_command, tasks, monkeypatch, chosen, recipe
+):
+    """One that is never right and always cut off costs more than the expected, and no more than the most."""
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    endless = "word " * 40_000
+    with ModelServer(lambda payload, index: endless) as server:
+        estimate = solve(induce_command, tasks, server, "--dry-run", recipe=recipe).records[0]
+        records = solve(induce_command, tasks, server, recipe=recipe).records
+    usages = [record["usage"] for record in records]
+    assert sum(usage["completion_tokens"] for usage in usages) > estimate["expected"]["completion_tokens"]
+    for name in ("prompt_tokens", "completion_tokens"):
+        assert sum(usage[name] for usage in usages) <= 1.05 * estimate["most"][name]  # prompts are estimated
+    assert sum(usage["completions"] for usage in usages) <= estimate["most"]["samples"]
+
+
+def test_the_settings_may_ask_for_more_samples_than_the_recipe_has(induce_command, tasks, monkeypatch):
+    monkeypatch.setenv("INDUCE_SOLVER__SAMPLES", "7")
+    with ModelServer(knows) as server:
+        outcome = solve(induce_command, tasks, server, recipe="hypothesis-refinement-python")
+        assert {payload["n"] for payload in server.payloads} == {7}
+    assert outcome.code == 0
+
+
 def test_dry_run_table(induce_command, tasks):
     outcome = induce_command("solve", tasks, "--recipe", "direct", "--model", "openai:gpt-4o", "--dry-run")
     assert outcome.code == 0
-    assert re.search(r"requests +3 +3\s", outcome.out)
+    assert re.search(r"requests +3 +9\s", outcome.out)
     assert "US dollars" in outcome.out
 
 
@@ -236,6 +273,20 @@ def test_an_interrupted_run_is_resumed_with_the_model_named_again(induce_command
         assert {task_of(payload) for payload in server.payloads} <= {"head", "double", "reverse"}
     with RunLog.open(run) as log:
         assert log.count() == {"solved": 3}
+
+
+def test_resuming_spends_no_more_than_who_resumes_allows(induce_command, tasks, tmp_path, monkeypatch):
+    """Nor is the log believed about prices: whoever wrote it does not pay."""
+    run = tmp_path / "run.sqlite"
+    price = "[model.prices.tiny]\nprompt = {0}\ncached = {0}\ncompletion = {0}\n"
+    (tmp_path / "induce.toml").write_text(price.format(0.0))
+    monkeypatch.chdir(tmp_path)
+    with ModelServer(knows, faults=lambda payload, number: Fault("status", 401)) as server:
+        assert solve(induce_command, tasks, server, "--out", run).code == 1
+    (tmp_path / "induce.toml").write_text(price.format(1000.0) + "[budget]\nrun_money = 2.0\n")
+    with ModelServer(knows) as server:
+        resumed = induce_command("resume", run, "--model", f"vllm:tiny@{server.url}", "--json")
+    assert 0 < sum(record["usage"]["money"] for record in resumed.records) <= 2.0
 
 
 @pytest.mark.parametrize("kept", [1, 4, 9])
