@@ -22,7 +22,6 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 from reporting import print_table, write_results
@@ -31,7 +30,8 @@ from hypotheses.budget import Ledger
 from hypotheses.models.address import ModelAddress
 from hypotheses.models.chat import ChatRequest, Message, Sampling
 from hypotheses.models.client import ClientConfig, ModelClient
-from hypotheses.models.langchain_endpoint import LangChainEndpoint, open_endpoints
+from hypotheses.models.connections import Connections
+from hypotheses.models.langchain_endpoint import open_endpoints
 
 SERVER = Path(__file__).parent.parent / "tests" / "model_server.py"
 SAMPLES = 5
@@ -122,20 +122,25 @@ async def split(url: str, requests: int = 600) -> dict[str, float]:
     address = ModelAddress.parse(f"vllm:tiny@{url}")
     [endpoint] = open_endpoints(address)
     client = ModelClient(str(address), [endpoint], config=ClientConfig(concurrency=64))
-    http = http_of(endpoint)
+    http = Connections(600.0, 10.0, 16_000_000)
     messages = (Message("user", PROMPT),)
     # Different prompts, or the client would ask once for all of them.
     asked = [
         ChatRequest("program", (*messages, Message("user", str(i))), Sampling()) for i in range(requests)
     ]
-    body = {"model": "tiny", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 1024}
+    body = json.dumps(
+        {"model": "tiny", "messages": [{"role": "user", "content": PROMPT}], "max_tokens": 1024}
+    ).encode()
 
     async def through_client(request: ChatRequest) -> None:
         async for _ in client.sample(request, Ledger()):
             pass
 
     async def plain(_: ChatRequest) -> None:
-        json.loads((await http.post(f"{url}/chat/completions", json=body)).content)
+        answer = await http.exchange(
+            "POST", f"{url}/chat/completions", {"content-type": "application/json"}, body
+        )
+        json.loads(answer.body)
 
     ways: dict[str, Callable[[ChatRequest], Awaitable[object]]] = {
         "client": through_client,
@@ -148,14 +153,10 @@ async def split(url: str, requests: int = 600) -> dict[str, float]:
         for name, way in ways.items():
             milliseconds[name].append(await measure(way, asked))
     await client.aclose()
+    await http.aclose()
     return {
         f"cpu_ms_per_request_{name}": statistics.median(measured) for name, measured in milliseconds.items()
     }
-
-
-def http_of(endpoint: LangChainEndpoint) -> Any:
-    """Give the HTTP client below an endpoint."""
-    return endpoint._model.http_async_client
 
 
 async def measure(way: Callable[[ChatRequest], Awaitable[object]], requests: list[ChatRequest]) -> float:

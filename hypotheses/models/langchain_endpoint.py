@@ -71,12 +71,12 @@ class MalformedAnswerError(Exception):
 class RefusalError(Exception):
     """A server answered with another status than 200; ``body`` is what it said in JSON, if it did."""
 
-    def __init__(self, response: Any) -> None:
-        super().__init__(response.text[:1000])
-        self.response = response
-        self.status_code: int = response.status_code
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        super().__init__(body[:1000].decode(errors="replace"))
+        self.status_code = status
+        self.headers = headers
         try:
-            self.body = response.json()
+            self.body = json.loads(body)
         except (ValueError, RecursionError):
             self.body = None
 
@@ -164,8 +164,10 @@ class LangChainEndpoint:
 
     async def aclose(self) -> None:
         """Close its connections. Closing twice does no harm."""
-        client = getattr(self._model, "root_async_client", None)
-        if client is not None:
+        model: Any = self._model
+        if hasattr(model, "aclose"):
+            await model.aclose()
+        elif (client := getattr(model, "root_async_client", None)) is not None:
             await client.close()
 
     def _parameters(self, request: ChatRequest) -> dict[str, Any]:
@@ -262,7 +264,8 @@ class LangChainEndpoint:
 
 def _open_openai_protocol(address: ModelAddress, url: str, settings: EndpointSettings) -> LangChainEndpoint:
     try:
-        from hypotheses.models.openai_protocol import OpenAIProtocolChat, http_client  # noqa: PLC0415
+        from hypotheses.models.connections import Connections  # noqa: PLC0415
+        from hypotheses.models.openai_protocol import OpenAIProtocolChat  # noqa: PLC0415
     except ImportError as error:
         raise ModelError(
             f'{address} needs {error.name or "LangChain"}: pip install "induce[models]"'
@@ -281,7 +284,7 @@ def _open_openai_protocol(address: ModelAddress, url: str, settings: EndpointSet
             cache=False,  # a cache of LangChain's would answer every sample of a prompt alike
             disable_streaming=True,
             old_max_tokens=own,
-            http_async_client=http_client(settings.timeout, settings.connect_timeout, settings.max_bytes),
+            connections=Connections(settings.timeout, settings.connect_timeout, settings.max_bytes),
         )
     except (ValueError, TypeError) as error:
         raise ModelError(f"{address} cannot be opened: {_line(error)}") from None
@@ -395,7 +398,7 @@ def _valid(text: str) -> str:
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _status(error: BaseException) -> int | None:
@@ -414,7 +417,7 @@ def _status(error: BaseException) -> int | None:
 
 def _headers(chain: list[BaseException]) -> Mapping[str, str]:
     for error in chain:
-        headers = getattr(getattr(error, "response", None), "headers", None)
+        headers = getattr(getattr(error, "response", error), "headers", None)
         if headers is not None:
             return {str(name).lower(): str(value) for name, value in headers.items()}
     return {}

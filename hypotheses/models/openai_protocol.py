@@ -1,36 +1,23 @@
-"""OpenAI's protocol through LangChain: what ``ChatOpenAI`` leaves out, and connections for many requests.
+"""OpenAI's protocol through LangChain: what ``ChatOpenAI`` leaves out.
 
 Needs the packages of the extra ``models``, so import it where it is used.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
-import ssl
-import urllib.request
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, cast
+from http import HTTPStatus
+from typing import Any, cast
 
-import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_openai import ChatOpenAI
-from pydantic import PrivateAttr, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 
-from hypotheses.models.langchain_endpoint import MalformedAnswerError, RefusalError, TooLargeAnswerError
-
-if TYPE_CHECKING:
-    import httpx2 as httpx
-else:
-    # openai 3 speaks through httpx2, earlier ones through httpx; what it is handed must be of its own kind.
-    httpx = importlib.import_module(
-        next(
-            base for base in openai.DefaultAsyncHttpxClient.__mro__ if base.__name__ == "AsyncClient"
-        ).__module__.partition(".")[0]
-    )
+from hypotheses.models.connections import Connections
+from hypotheses.models.langchain_endpoint import MalformedAnswerError, RefusalError
 
 
 class OpenAIProtocolChat(ChatOpenAI):
@@ -39,6 +26,7 @@ class OpenAIProtocolChat(ChatOpenAI):
     ``old_max_tokens`` says the limit of a completion by its older name, which every server understands.
     """
 
+    connections: Connections = Field(exclude=True, repr=False)
     old_max_tokens: bool = False
     _headers: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -58,6 +46,11 @@ class OpenAIProtocolChat(ChatOpenAI):
             payload["max_tokens"] = payload.pop("max_completion_tokens")
         return read_answer(await self._exchange("POST", "chat/completions", json.dumps(payload).encode()))
 
+    async def aclose(self) -> None:
+        """Close its connections. Closing twice does no harm."""
+        await self.connections.aclose()
+        await self.root_async_client.close()
+
     async def model_names(self) -> list[str]:
         """Ask the server which models it has."""
         listing = json.loads(await self._exchange("GET", "models"))
@@ -65,18 +58,15 @@ class OpenAIProtocolChat(ChatOpenAI):
 
     async def _exchange(self, method: str, path: str, content: bytes | None = None) -> bytes:
         # Past the SDK's own way, which builds a request anew in 0.4 ms, and an answer's models in another.
-        client = cast("httpx.AsyncClient", self.http_async_client)
         key = cast("SecretStr", self.openai_api_key)
         sdk = self.root_async_client
         if not self._headers:
             self._headers = {k: v for k, v in sdk.default_headers.items() if isinstance(v, str)}
             self._headers["Authorization"] = f"Bearer {key.get_secret_value()}"
-        response = await client.request(
-            method, f"{sdk.base_url}{path}", headers=self._headers, content=content
-        )
-        if response.status_code != httpx.codes.OK:
-            raise RefusalError(response)
-        return response.content
+        answer = await self.connections.exchange(method, f"{sdk.base_url}{path}", self._headers, content)
+        if answer.status != HTTPStatus.OK:
+            raise RefusalError(answer.status, answer.headers, answer.body)
+        return answer.body
 
 
 def read_answer(body: bytes) -> ChatResult:
@@ -144,111 +134,3 @@ _MOST_TOKENS = 2**40  # more is a lie, which neither SQLite nor a float can hold
 
 def _count(value: object) -> int:
     return min(value, _MOST_TOKENS) if isinstance(value, int) and value > 0 else 0
-
-
-def http_client(timeout: float, connect_timeout: float, max_bytes: int) -> httpx.AsyncClient:
-    """Make a client for one server: bounded answers, and a connection for each request under way.
-
-    It follows no redirects, so that a key goes only where the user sent it, and takes no compressed answers,
-    whose size could not be bounded.
-    """
-
-    async def bound(response: httpx.Response) -> None:
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise MalformedAnswerError("its answer is compressed, which was not asked for")
-        length = response.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > max_bytes:
-            raise TooLargeAnswerError(max_bytes)
-        response.stream = _Bounded(response.stream, max_bytes)
-
-    context = httpx.create_ssl_context()
-    return openai.DefaultAsyncHttpxClient(
-        timeout=httpx.Timeout(timeout, connect=connect_timeout, pool=None),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-        follow_redirects=False,
-        headers={"accept-encoding": "identity"},
-        event_hooks={"response": [bound]},
-        verify=context,
-        # With a transport of its own a client does not look for proxies.
-        transport=None if urllib.request.getproxies() else _Lanes(context),
-    )
-
-
-class _Bounded(httpx.AsyncByteStream):
-    """The body of an answer, which ends with an error where it is too long."""
-
-    def __init__(self, stream: Any, max_bytes: int) -> None:
-        self._stream = stream
-        self._max_bytes = max_bytes
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        count = 0
-        async for part in self._stream:
-            count += len(part)
-            if count > self._max_bytes:
-                raise TooLargeAnswerError(self._max_bytes)
-            yield part
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-class _Lanes(httpx.AsyncBaseTransport):
-    """A transport with a pool of one connection for each request under way.
-
-    One pool looks at all of its connections for each request, which at 600 of them takes 3 ms.
-    """
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
-        self._idle: list[httpx.AsyncHTTPTransport] = []
-        self._closed = False
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        lane = self._idle.pop() if self._idle else self._new_lane()
-        try:
-            response = await lane.handle_async_request(request)
-        except BaseException:
-            await lane.aclose()
-            raise
-        response.stream = _LaneStream(response.stream, self, lane)
-        return response
-
-    async def give_back(self, lane: httpx.AsyncHTTPTransport, *, clean: bool) -> None:
-        if clean and not self._closed:
-            self._idle.append(lane)
-        else:
-            await lane.aclose()
-
-    async def aclose(self) -> None:
-        self._closed = True
-        while self._idle:
-            await self._idle.pop().aclose()
-
-    def _new_lane(self) -> httpx.AsyncHTTPTransport:
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=60.0)
-        return httpx.AsyncHTTPTransport(verify=self._context, limits=limits)
-
-
-class _LaneStream(httpx.AsyncByteStream):
-    """A body that gives its lane back when it is closed."""
-
-    def __init__(self, stream: Any, lanes: _Lanes, lane: httpx.AsyncHTTPTransport) -> None:
-        self._stream = stream
-        self._lanes = lanes
-        self._lane: httpx.AsyncHTTPTransport | None = lane
-        self._read = False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for part in self._stream:
-            yield part
-        self._read = True
-
-    async def aclose(self) -> None:
-        lane, self._lane = self._lane, None
-        if lane is None:
-            return
-        try:
-            await self._stream.aclose()
-        finally:
-            await self._lanes.give_back(lane, clean=self._read)
