@@ -88,18 +88,18 @@ def main() -> None:
     write_results("recipes", {"model": chosen.model.partition("@")[0], "budget": BUDGET, "rows": rows})
 
 
-def subsets(data: Path, folder: Path) -> dict[str, Path]:
+def subsets(data: Path, folder: Path, tasks: int = TASKS) -> dict[str, Path]:
     """Lay out the tasks that are used, each set where ``induce`` can read it."""
     folder.mkdir(parents=True, exist_ok=True)
-    lists = folder / "list_function.jsonl"
+    lists = folder / f"list_function_{tasks}.jsonl"
     lines = (data / "qiu2023" / "list_function.jsonl").read_text().splitlines(keepends=True)
-    lists.write_text("".join(lines[:TASKS]))
-    sygus = folder / "sygus"
+    lists.write_text("".join(lines[:tasks]))
+    sygus = folder / f"sygus_{tasks}"
     everything = induce.load_tasks(data / "sygus" / "PBE_SLIA_Track", skip_bad=lambda _: None)
     ids = [task.id for task in everything]
     files = {file.stem: file for file in sorted((data / "sygus" / "PBE_SLIA_Track").rglob("*.sl"))}
     sygus.mkdir(exist_ok=True)
-    for task_id in ids[:: len(ids) // TASKS][:TASKS]:
+    for task_id in ids[:: len(ids) // tasks][:tasks]:
         file = files[Path(task_id).stem if task_id.endswith(".sl") else task_id.rpartition("/")[2]]
         shutil.copy(file, sygus / file.name)
     return {"list functions": lists, "sygus": sygus}
