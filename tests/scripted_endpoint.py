@@ -1,8 +1,14 @@
-"""An endpoint that answers as it is told, in virtual time, and says how it was asked."""
+"""An endpoint that answers as it is told, in virtual time, says how it was asked, and a client for it."""
 
 import asyncio
+from contextlib import aclosing
+from random import Random
 
-from hypotheses.models.chat import Answer, Choice, EndpointError
+from virtual_time import run
+
+from hypotheses.budget import Ledger
+from hypotheses.models.chat import Answer, ChatRequest, Choice, EndpointError, Message, Sampling
+from hypotheses.models.client import ClientConfig, ModelClient
 
 HANG = "hang"
 
@@ -89,3 +95,29 @@ def busy(message="overloaded", **options):
 def refusal(message="no", **options):
     """A failure that nothing will mend."""
     return EndpointError(message, retryable=False, **options)
+
+
+MESSAGES = (Message("system", "You find rules."), Message("user", "1 -> 2"))
+
+
+def ask_for(n=1, first=0, *, messages=MESSAGES, **sampling):
+    return ChatRequest("hypothesis", messages, Sampling(**sampling), n=n, first=first, task_id="t")
+
+
+def client_of(*endpoints, store=None, price=None, **config):
+    return ModelClient(
+        "m", endpoints, config=ClientConfig(**config), store=store, price=price, random=Random(7)
+    )
+
+
+async def collect(client, request, ledger=None):
+    async with aclosing(client.sample(request, ledger or Ledger())) as samples:
+        return [completion async for completion in samples]
+
+
+def ask(client, request, ledger=None):
+    return run(collect(client, request, ledger))
+
+
+def samples_of(completions):
+    return [completion.sample for completion in completions]
