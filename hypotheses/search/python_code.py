@@ -26,6 +26,14 @@ def literal(value: object) -> ast.expr:
     return copy.deepcopy(_parse(repr(list(value)) if isinstance(value, tuple) else repr(value)))
 
 
+def hexadecimal(value: int, width: int) -> ast.expr:
+    """Give the expression for an unsigned number of ``width`` bits: small as it is, else its digits in full.
+
+    ``ast.unparse`` knows decimals only, but writes a name as it stands.
+    """
+    return literal(value) if value < 10 else ast.Name(f"0x{value:0{-(-width // 4)}x}", ast.Load())
+
+
 def identifiers(signature: Signature, reserved: Collection[str] = ()) -> dict[str, str] | None:
     """Give the Python identifier of each parameter, none of them a keyword, a built-in or ``reserved``.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypotheses.search import bit_vector_operators
 from hypotheses.search.arguments import rows_of
 from hypotheses.search.language import (
     Call,
@@ -21,7 +22,8 @@ from hypotheses.search.language import (
 from hypotheses.search.sygus_operators import COMMUTATIVE, NEEDS_LAST, OPERATORS
 from hypotheses.search.sygus_python import names_of, program_of
 from hypotheses.sygus.grammar import AnyConstant, Apply, Grammar, Literal, Symbol, Term, to_sexpr
-from hypotheses.sygus.sorts import parameter_sorts
+from hypotheses.sygus.sorts import parameter_sorts, sort_of
+from hypotheses.sygus.terms import bit_vector_width
 from hypotheses.task import Task
 
 _COSTS = {"str.++": 2, "ite": 3}
@@ -43,17 +45,21 @@ def sygus_problem(task: Task) -> Problem | None:
     returns = task.grammar.nonterminals[0].sort
     parameters = " ".join(f"({p.name} {sorts[p.name]})" for p in task.signature.parameters)
 
+    def term(expression: Expression) -> Term:
+        return term_of(expression, builder.kind_sorts)
+
     def describe(expression: Expression) -> str:
-        return f"(define-fun {task.signature.name} ({parameters}) {returns} {to_sexpr(term_of(expression))})"
+        return f"(define-fun {task.signature.name} ({parameters}) {returns} {to_sexpr(term(expression))})"
 
     language = Language(
         start=start,
         leaves=tuple(builder.leaves),
         operators=tuple(builder.operators),
         describe=describe,
-        implement=lambda expression: program_of(term_of(expression), task.signature, names),
+        implement=lambda expression: program_of(term(expression), task.signature, names, sorts),
         fits=_size_limit(
-            [*rows, outputs, [leaf.value for leaf in builder.leaves if isinstance(leaf, Constant)]]
+            [*rows, outputs, [leaf.value for leaf in builder.leaves if isinstance(leaf, Constant)]],
+            max((bit_vector_width(sort) or 0 for sort in builder.kind_sorts.values()), default=0),
         ),
         concatenations=_joins(builder.operators, "str.++", 0),
         conditionals=_joins(builder.operators, "ite", 1),
@@ -61,15 +67,19 @@ def sygus_problem(task: Task) -> Problem | None:
     return Problem(language, rows, outputs, queries)
 
 
-def term_of(expression: Expression) -> Term:
-    """Give the expression as a term of SyGuS-IF."""
+def term_of(expression: Expression, sorts: Mapping[str, str] | None = None) -> Term:
+    """Give the expression as a term of SyGuS-IF; ``sorts`` are those of its kinds.
+
+    Without them integers are of sort ``Int``, and never bit-vectors.
+    """
     match expression:
         case Variable(name=name):
             return Symbol(name)
-        case Constant(value=value):
-            return Literal(value, {bool: "Bool", int: "Int", str: "String"}[type(value)])
+        case Constant(value=value, kind=kind):
+            plain = {bool: "Bool", int: "Int", str: "String"}[type(value)]
+            return Literal(value, plain if sorts is None else sorts[kind])
         case Call(operator=operator, arguments=arguments):
-            return Apply(operator.name, tuple(map(term_of, arguments)))
+            return Apply(operator.name, tuple(term_of(argument, sorts) for argument in arguments))
 
 
 @dataclass
@@ -81,7 +91,8 @@ class _Builder:
     sorts: dict[str, str]
     leaves: list[Variable | Constant] = field(default_factory=list)
     operators: list[Operator] = field(default_factory=list)
-    _done: set[str] = field(default_factory=set)
+    kind_sorts: dict[str, str] = field(default_factory=dict)
+    """The sort of each kind."""
 
     def kind(self, name: str) -> str:
         """Add non-terminal ``name``, and return its kind: its own name, or that of what it only renames.
@@ -92,8 +103,8 @@ class _Builder:
         renamed = self.grammar.by_name[name].productions
         if len(renamed) == 1 and isinstance(renamed[0], Symbol) and renamed[0].name in self.grammar.by_name:
             return self.kind(renamed[0].name)
-        if name not in self._done:
-            self._done.add(name)
+        if name not in self.kind_sorts:
+            self.kind_sorts[name] = self.grammar.by_name[name].sort
             for production in productions:
                 self._add(production, name)
         return name
@@ -120,9 +131,10 @@ class _Builder:
                 names = [parameter.name for parameter in self.task.signature.parameters]
                 self.leaves.append(Variable(name, kind, names.index(name)))
             case Apply(operator=name, arguments=arguments):
-                evaluate = OPERATORS[name, len(arguments)]
                 kinds = tuple(self._argument(argument) for argument in arguments)
-                commutative = name in COMMUTATIVE and len(set(kinds)) == 1
+                evaluate = self._evaluator(name, [self.kind_sorts[argument] for argument in kinds])
+                commutes = name in COMMUTATIVE or name in bit_vector_operators.COMMUTATIVE
+                commutative = commutes and len(kinds) == 2 and len(set(kinds)) == 1
                 self.operators.append(
                     Operator(
                         name,
@@ -140,10 +152,23 @@ class _Builder:
         if isinstance(argument, Symbol) and argument.name in self.grammar.by_name:
             return self.kind(argument.name)
         kind = to_sexpr(argument)
-        if kind not in self._done:
-            self._done.add(kind)
+        if kind not in self.kind_sorts:
+            named = {one.name: one.sort for one in self.grammar.nonterminals}
+            self.kind_sorts[kind] = sort_of(argument, self.sorts | named)
             self._add(argument, kind)
         return kind
+
+    def _evaluator(self, name: str, sorts: list[str]) -> Callable[..., Column]:
+        """Give what evaluates an operator. Raises ``KeyError`` for one that is not searched."""
+        if (name, len(sorts)) in OPERATORS:
+            return OPERATORS[name, len(sorts)]
+        widths = [width for sort in sorts if (width := bit_vector_width(sort)) is not None]
+        found = None
+        if len(widths) == len(sorts) and len(sorts) <= 2:
+            found = bit_vector_operators.column_operator(name, widths)
+        if found is None:
+            raise KeyError(name)
+        return found
 
 
 def _joins(operators: Iterable[Operator], name: str, first: int) -> dict[str, Operator]:
@@ -161,14 +186,19 @@ def _constants(task: Task, sort: str) -> list[Any]:
         return [False, True]
     if sort == "Int":
         return [0, 1, 2, 3, -1]
+    if width := bit_vector_width(sort):
+        return sorted({number for number in (0, 1, 2, 3, (1 << width) - 1) if number < 1 << width})
     texts = [text for example in task.examples for text in (repr(example.input), repr(example.output))]
     common = set.intersection(*(set(text) for text in texts)) if texts else set()
     return ["", *sorted(character for character in common if not character.isalnum())]
 
 
-def _size_limit(columns: Iterable[Iterable[Any]]) -> Callable[[Column], bool]:
-    """Say which columns are kept: those whose strings and integers are not far larger than the task's own."""
-    longest, largest = 8, 8
+def _size_limit(columns: Iterable[Iterable[Any]], width: int) -> Callable[[Column], bool]:
+    """Say which columns are kept: those whose strings and integers are not far larger than the task's own.
+
+    Bit-vectors, of up to ``width`` bits, have a size anyway.
+    """
+    longest, largest = 8, max(8, 1 << width)
     for value in (value for column in columns for value in column):
         if isinstance(value, str):
             longest = max(longest, len(value))

@@ -7,13 +7,17 @@ Python's slices and ``find`` count negative positions from the end, SMT-LIB's ``
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 
-from hypotheses.search.python_code import fill, identifiers, literal, program
+from hypotheses.search import bit_vector_operators
+from hypotheses.search.python_code import fill, hexadecimal, identifiers, literal, program
 from hypotheses.sygus.grammar import Apply, Literal, Symbol, Term, to_sexpr
+from hypotheses.sygus.sorts import sort_of
+from hypotheses.sygus.terms import bit_vector_width
 from hypotheses.task import Signature
 from sandboxes import Program
 
-HELPERS = {
+_HELPERS = {
     "str_at": '''\
 def str_at(text, position):
     """The character at a position, empty outside the text (SMT-LIB str.at)."""
@@ -55,6 +59,8 @@ def int_mod(a, b):
     return a % abs(b) if b else a
 ''',
 }
+
+HELPERS = _HELPERS | bit_vector_operators.HELPERS
 """Functions with SMT-LIB's exact meaning, put before a program that needs them."""
 
 _PLAIN = {
@@ -94,10 +100,14 @@ _WITH_HELPER = {
     "mod": "int_mod",
 }
 
+_KNOWN = _PLAIN.keys() | _WITH_HELPER.keys() | {"+", "-"}
 
-def program_of(term: Term, signature: Signature, names: dict[str, str]) -> Program:
-    """Write ``term`` as a Python function; ``names`` are its parameters' identifiers."""
-    printer = _Printer(names)
+
+def program_of(
+    term: Term, signature: Signature, names: dict[str, str], sorts: Mapping[str, str] | None = None
+) -> Program:
+    """Write ``term`` as a Python function; ``names`` and ``sorts`` are those of its parameters."""
+    printer = _Printer(names, sorts or {})
     body = printer.write(term)
     return program(signature, names, body, [HELPERS[name] for name in sorted(printer.used)])
 
@@ -110,20 +120,38 @@ def names_of(signature: Signature) -> dict[str, str] | None:
 class _Printer:
     """Writes terms as Python, noting the helpers used."""
 
-    def __init__(self, names: dict[str, str]) -> None:
+    def __init__(self, names: dict[str, str], sorts: Mapping[str, str]) -> None:
         self.names = names
+        self.sorts = sorts
         self.used: set[str] = set()
 
     def write(self, term: Term) -> ast.expr:
         match term:
+            case Literal(value=int(value), sort=sort) if width := bit_vector_width(sort):
+                return hexadecimal(value, width)
             case Literal(value=value):
                 return literal(value)
             case Symbol(name=name):
                 return fill(self.names[name])
             case Apply(operator=operator, arguments=arguments):
-                template = self._template(operator, arguments)
-                return fill(template, *map(self.write, arguments))
+                parts = [self.write(argument) for argument in arguments]
+                if operator not in _KNOWN:
+                    return self._bit_vectors(operator, arguments, parts)
+                return fill(self._template(operator, arguments), *parts)
         raise TypeError(f"no Python for {to_sexpr(term)}")
+
+    def _bit_vectors(self, operator: str, arguments: tuple[Term, ...], parts: list[ast.expr]) -> ast.expr:
+        widths = [bit_vector_width(sort_of(argument, self.sorts)) or 0 for argument in arguments]
+        last = arguments[-1]
+        shift = int(last.value) if isinstance(last, Literal) else None
+        template = bit_vector_operators.python_template(operator, widths, shift)
+        if template is None:
+            raise TypeError(f"no Python for {operator}")
+        for name in bit_vector_operators.HELPERS:
+            if f"{name}(" in template:
+                self.used |= {name, *bit_vector_operators.NEEDS.get(name, ())}
+        mask = hexadecimal((1 << widths[0]) - 1, widths[0])
+        return fill(template.replace("_mask", f"_{len(parts)}"), *parts, mask)
 
     def _template(self, operator: str, arguments: tuple[Term, ...]) -> str:
         if operator in ("+", "-"):
