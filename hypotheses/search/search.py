@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hypotheses.search.engine import Engine, alternatives
+from hypotheses.search.guide import Guide
 from hypotheses.search.language import Expression, Problem
 from hypotheses.search.languages import problem_of
 from hypotheses.task import Task
@@ -51,14 +52,16 @@ class Search:
     """A search in steps, so that its driver can stop it between any two of them.
 
     ``seconds`` and ``max_terms`` limit it; with ``max_terms`` alone, the same task gives the same steps.
-    ``report`` is up to date after every step.
+    ``guide`` orders it. ``report`` is up to date after every step.
     """
 
-    def __init__(self, task: Task, seconds: float | None, max_terms: int | None) -> None:
+    def __init__(
+        self, task: Task, seconds: float | None, max_terms: int | None, guide: Guide | None = None
+    ) -> None:
         self._started = time.monotonic()
         self._seconds = seconds
         self._max_terms = max_terms
-        self._problem = problem_of(task)
+        self._problem = problem_of(task, guide)
         self._terms = 0
         self._reason: Reason = "budget" if self._problem else "unsupported"
 
@@ -105,12 +108,20 @@ class Search:
         return Found(problem.language.describe(expression), problem.language.implement(expression))
 
 
-def search(task: Task, *, seconds: float | None = 10.0, max_terms: int | None = None) -> SearchResult:
+def search(
+    task: Task,
+    *,
+    seconds: float | None = 10.0,
+    max_terms: int | None = None,
+    guide: Guide | None = None,
+) -> SearchResult:
     """Search for the cheapest program that satisfies the examples of ``task``.
+
+    Where the task has a grammar, ``guide`` says what is cheap.
 
     ``seconds`` and ``max_terms`` limit the search, ``None`` meaning no limit; ``max_terms`` alone makes it
     deterministic. Runs in the calling thread.
     """
-    run = Search(task, seconds, max_terms)
+    run = Search(task, seconds, max_terms, guide)
     found = next((found for found in run.steps() if found), None)
     return SearchResult(found, run.report)

@@ -9,6 +9,7 @@ from typing import Any
 
 from hypotheses.search import bit_vector_operators
 from hypotheses.search.arguments import rows_of
+from hypotheses.search.guide import Guide
 from hypotheses.search.language import (
     Call,
     Column,
@@ -26,17 +27,23 @@ from hypotheses.sygus.sorts import parameter_sorts, sort_of
 from hypotheses.sygus.terms import bit_vector_width
 from hypotheses.task import Task
 
-_COSTS = {"str.++": 2, "ite": 3}
-"""Joins and choices are found backwards from the outputs; forwards they may come late."""
+_LATER = {"str.++": 1, "ite": 2}
+"""Joins and choices are found backwards from the outputs; forwards they may come later by this much."""
+
+PATIENCE = 10_000
+"""How many terms per unit of its cost an expression that was built backwards waits for a cheaper one."""
 
 
-def sygus_problem(task: Task) -> Problem | None:
-    """Put ``task`` into the terms of its grammar; ``None`` where it uses sorts or operators not searched."""
+def sygus_problem(task: Task, guide: Guide | None = None) -> Problem | None:
+    """Put ``task`` into the terms of its grammar; ``None`` where it uses sorts or operators not searched.
+
+    ``guide`` makes the costs of its rules, instead of the project's own.
+    """
     names = names_of(task.signature)
     if task.grammar is None or names is None or task.signature.call.startswith("grid"):
         return None
     sorts = parameter_sorts(task)
-    builder = _Builder(task, task.grammar, sorts)
+    builder = _Builder(task, task.grammar, sorts, guide)
     try:
         start = builder.kind(task.grammar.nonterminals[0].name)
     except KeyError:
@@ -63,6 +70,7 @@ def sygus_problem(task: Task) -> Problem | None:
         ),
         concatenations=_joins(builder.operators, "str.++", 0),
         conditionals=_joins(builder.operators, "ite", 1),
+        patience=round(PATIENCE / builder.unit),
     )
     return Problem(language, rows, outputs, queries)
 
@@ -89,6 +97,7 @@ class _Builder:
     task: Task
     grammar: Grammar
     sorts: dict[str, str]
+    guide: Guide | None = None
     leaves: list[Variable | Constant] = field(default_factory=list)
     operators: list[Operator] = field(default_factory=list)
     kind_sorts: dict[str, str] = field(default_factory=dict)
@@ -105,9 +114,18 @@ class _Builder:
             return self.kind(renamed[0].name)
         if name not in self.kind_sorts:
             self.kind_sorts[name] = self.grammar.by_name[name].sort
-            for production in productions:
-                self._add(production, name)
+            costs = self.guide.costs(productions) if self.guide else [1] * len(productions)
+            for production, cost in zip(productions, costs, strict=True):
+                self._add(production, name, cost)
         return name
+
+    @property
+    def unit(self) -> float:
+        """What an operator or a leaf costs on the average, where without a guide it is 1."""
+        if self.guide is None:
+            return 1.0
+        costs = [leaf.cost for leaf in self.leaves] + [operator.cost for operator in self.operators]
+        return max(1.0, sum(costs) / len(costs)) if costs else 1.0
 
     def _productions(self, name: str) -> list[Term]:
         """List what ``name`` may become, following productions that only name another non-terminal."""
@@ -121,15 +139,15 @@ class _Builder:
                     productions[production] = None
         return list(productions)
 
-    def _add(self, production: Term, kind: str) -> None:
+    def _add(self, production: Term, kind: str, cost: int = 1) -> None:
         match production:
             case Literal(value=value):
-                self.leaves.append(Constant(value, kind))
+                self.leaves.append(Constant(value, kind, cost))
             case AnyConstant(sort=sort):
-                self.leaves += [Constant(value, kind) for value in _constants(self.task, sort)]
+                self.leaves += [Constant(value, kind, cost) for value in _constants(self.task, sort)]
             case Symbol(name=name):
                 names = [parameter.name for parameter in self.task.signature.parameters]
-                self.leaves.append(Variable(name, kind, names.index(name)))
+                self.leaves.append(Variable(name, kind, names.index(name), cost))
             case Apply(operator=name, arguments=arguments):
                 kinds = tuple(self._argument(argument) for argument in arguments)
                 evaluate = self._evaluator(name, [self.kind_sorts[argument] for argument in kinds])
@@ -141,7 +159,7 @@ class _Builder:
                         kinds,
                         kind,
                         evaluate,
-                        _COSTS.get(name, 1),
+                        cost + _LATER.get(name, 0),
                         commutative,
                         needs_last=NEEDS_LAST.get(name),
                     )
