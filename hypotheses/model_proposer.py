@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from hypotheses.hypothesis import Hypothesis, Implementation, Proposal, Report
+from hypotheses.models.chat import ContextOverflowError
 from hypotheses.proposer import Request
 from hypotheses.recipes.recipe import Propose, Recipe
 from hypotheses.steps.implementing import apply_rule, translate
@@ -36,10 +37,16 @@ class ModelProposer:
         self._propose_step: Propose = recipe.propose
 
     async def propose(self, request: Request) -> AsyncGenerator[Proposal | Report, None]:
-        """Yield the first round's proposals, or a later round's revisions."""
-        async with aclosing(self._round(request)) as items:
-            async for item in items:
-                yield item
+        """Yield the first round's proposals, or a later round's revisions.
+
+        A task that does not fit the model's context has none, and a note says so.
+        """
+        try:
+            async with aclosing(self._round(request)) as items:
+                async for item in items:
+                    yield item
+        except ContextOverflowError as error:
+            yield Report(note=str(error))
 
     async def implement(
         self, request: Request, hypothesis: Hypothesis
@@ -49,9 +56,12 @@ class ModelProposer:
         if step is None:
             return
         by = translate if step.by == "translation" else apply_rule
-        async with aclosing(by(self.model, request, step, hypothesis)) as items:
-            async for item in items:
-                yield item
+        try:
+            async with aclosing(by(self.model, request, step, hypothesis)) as items:
+                async for item in items:
+                    yield item
+        except ContextOverflowError as error:
+            yield Report(note=str(error))
 
     def _round(self, request: Request) -> AsyncGenerator[Proposal | Report, None]:
         recipe = self.recipe

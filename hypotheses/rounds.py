@@ -260,7 +260,8 @@ class Rounds:
 
     def _take(self, round_: int, report: Report) -> None:
         self._spent += report.usage
-        self._notes += [report.note] if report.note else []
+        if report.note and report.note not in self._notes:
+            self._notes.append(report.note)
         for completion in report.completions:
             self._count(round_, completion)
 

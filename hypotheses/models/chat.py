@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, fields
 from typing import Literal, Protocol
+
+from sandboxes.errors import ModelError
 
 Role = Literal["system", "user", "assistant"]
 
@@ -152,3 +155,16 @@ class EndpointError(Exception):
         self.retryable = retryable
         self.retry_after = retry_after
         self.overflow = overflow
+
+
+class ContextOverflowError(ModelError):
+    """The prompt is longer than the model's context: a shorter one may do."""
+
+    @property
+    def limit(self) -> int | None:
+        """The tokens of the context, where the server's words tell."""
+        found = _LIMIT.search(str(self))
+        return int(found[1] or found[2]) if found else None
+
+
+_LIMIT = re.compile(r"context (?:length|size|window)\D{0,20}(\d{3,8})\b|> (\d{3,8}) maximum", re.IGNORECASE)

@@ -13,15 +13,22 @@ from typing import Literal
 from hypotheses.budget import Cost, Ledger
 from hypotheses.hypothesis import Completion
 from hypotheses.models.balancing import Balancer
-from hypotheses.models.chat import PART, Answer, ChatEndpoint, ChatRequest, Choice, Message, request_key
-from hypotheses.models.flights import Asker, ContextOverflowError, Flights, Trying
+from hypotheses.models.chat import (
+    PART,
+    Answer,
+    ChatEndpoint,
+    ChatRequest,
+    Choice,
+    ContextOverflowError,
+    Message,
+    request_key,
+)
+from hypotheses.models.flights import Asker, Flights, Trying
 from hypotheses.models.prices import Price
 from hypotheses.models.reasoning import split_reasoning
 from hypotheses.models.store import CompletionStore
 from hypotheses.models.transcript import RecordedChoice
 from sandboxes.errors import ModelError
-
-__all__ = ["ClientConfig", "ContextOverflowError", "ModelClient", "Truncation"]
 
 Truncation = Literal["continue", "retry", "keep"]
 """What is done about a completion that was cut off at ``max_tokens``. ``continue``: the model goes on where

@@ -13,17 +13,13 @@ from random import Random
 from hypotheses.budget import Ledger
 from hypotheses.hypothesis import Completion
 from hypotheses.models.balancing import Balancer, Lease, Line, Ticket
-from hypotheses.models.chat import Answer, ChatRequest, EndpointError
+from hypotheses.models.chat import Answer, ChatRequest, ContextOverflowError, EndpointError
 from sandboxes.errors import ModelError
 
 _N = re.compile(r"""(?<![^\s"'`(\[{=:,])n(?![^\s"'`)\]}=:;,.?!])""")
 
 
 _NOTHING = Answer(())
-
-
-class ContextOverflowError(ModelError):
-    """The prompt is longer than the model's context: a shorter one may do."""
 
 
 class Missing(Enum):

@@ -15,7 +15,7 @@ from string import Template
 from typing import Any
 
 from hypotheses.hypothesis import Feedback
-from hypotheses.models.chat import Message
+from hypotheses.models.chat import ContextOverflowError, Message
 from hypotheses.models.tokens import EstimatedTokens
 from hypotheses.prompts.choosing import choose, features_of
 from hypotheses.prompts.differences import describe_failure, difference
@@ -27,7 +27,6 @@ from hypotheses.prompts.options import PromptOptions
 from hypotheses.task import Example, Task
 from memory import Concept
 from sandboxes import Execution
-from sandboxes.errors import ModelError
 
 VERSION = "2"
 """Changes with every change of what models are shown; recorded with each run."""
@@ -91,8 +90,8 @@ class Prompts:
 
     ``count`` counts the tokens of a text, by an estimate unless the model's own tokenizer is given;
     ``context`` is the model's window in tokens, ``None``: no limit. Each step gives the messages to send;
-    ``reserve`` is how many tokens of the window its completion may take. All steps raise ``ModelError`` where
-    not even one example fits. Equal arguments give equal messages, in every process.
+    ``reserve`` is how many tokens of the window its completion may take. Equal arguments give equal
+    messages, in every process. All steps raise ``ContextOverflowError`` where not even one example fits.
     """
 
     def __init__(
@@ -111,10 +110,12 @@ class Prompts:
         self._rendered: dict[int, _Rendered] = {}
         self._features: dict[int, tuple[Task, Any]] = {}
 
-    def shortened(self, messages: Sequence[Message], reserve: int, factor: float) -> Prompts:
-        """Give prompts for a smaller context, after a server found ``messages`` too long for its own."""
-        length = self._tokens(*(message.content for message in messages)) + reserve
-        return Prompts(self.options, count=self._count, context=int(length * factor))
+    def shortened(
+        self, messages: Sequence[Message], reserve: int, factor: float, most: int | None = None
+    ) -> Prompts:
+        """Give prompts for a smaller context, of ``most`` tokens, after ``messages`` were too long for it."""
+        length = int((self._tokens(*(message.content for message in messages)) + reserve) * factor)
+        return Prompts(self.options, count=self._count, context=length if most is None else min(length, most))
 
     # The steps
 
@@ -291,7 +292,7 @@ class Prompts:
 
     def _check(self, rendered: _Rendered, needed: int, reserve: int) -> None:
         if needed > self._room(reserve):
-            raise ModelError(
+            raise ContextOverflowError(
                 f"task {rendered.task.id!r}: a prompt with one example needs {needed:,} tokens and the "
                 f"answer {reserve:,}, more than the model's context of {self._context:,}; use a "
                 "model with a longer context, fewer worked examples, or shorter answers"

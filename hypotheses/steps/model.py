@@ -9,16 +9,15 @@ from typing import Protocol
 
 from hypotheses.budget import Ledger
 from hypotheses.hypothesis import Completion
-from hypotheses.models.chat import ChatRequest, Message
-from hypotheses.models.client import ContextOverflowError
+from hypotheses.models.chat import ChatRequest, ContextOverflowError, Message
 from hypotheses.prompts import Prompts
 from hypotheses.proposer import Request
 from hypotheses.recipes.recipe import Step
 
 _SHORTER = 0.75
-"""By how much the context is taken to be smaller after a server has said that a prompt was too long."""
+"""By how much a prompt is made shorter, each time that a server says it is too long."""
 
-_SHORTENINGS = 4
+_SHORTENINGS = 8
 
 
 class Sampler(Protocol):
@@ -69,10 +68,12 @@ class Model:
                 async with aclosing(self.client.sample(chat, request.ledger)) as completions:
                     async for completion in completions:
                         yield completion
-            except ContextOverflowError:
+            except ContextOverflowError as overflow:
                 if attempt == _SHORTENINGS:
                     raise
-                prompts = prompts.shortened(chat.messages, step.max_tokens, _SHORTER)
+                # Tokens are estimated, so even a limit that the server tells is approached step by step.
+                most = None if overflow.limit is None else int(overflow.limit * _SHORTER**attempt)
+                prompts = prompts.shortened(chat.messages, step.max_tokens, _SHORTER, most)
             else:
                 return
 

@@ -98,6 +98,16 @@ def test_a_run_whose_prompts_had_to_be_shortened_replays_too(induce_command, tmp
     assert (replayed.code, replayed.out.strip()) == (0, "the replay gives the same record")
 
 
+def test_tasks_that_no_context_holds_are_left_unsolved_and_say_why(induce_command, tasks, tmp_path):
+    run = tmp_path / "run.sqlite"
+    with ModelServer(knows, context=1100) as server:
+        outcome = solve(induce_command, tasks, server, "--out", run)
+    assert outcome.code == 0, outcome.err
+    assert [record["outcome"] for record in outcome.records] == ["unsolved"] * 3
+    assert all("context" in record["note"] for record in outcome.records)
+    assert induce_command("runs", "replay", run).code == 0
+
+
 def test_a_replay_that_misses_a_completion_fails_and_says_what_differs(induce_command, tasks, tmp_path):
     run = tmp_path / "run.sqlite"
     with ModelServer(knows) as server:

@@ -20,8 +20,8 @@ from scripted_endpoint import (
 from virtual_time import run
 
 from hypotheses.budget import Budget, Cost, Ledger
-from hypotheses.models.chat import Answer, Choice
-from hypotheses.models.client import ContextOverflowError, ModelClient
+from hypotheses.models.chat import Answer, Choice, ContextOverflowError
+from hypotheses.models.client import ModelClient
 from hypotheses.models.prices import Price
 from hypotheses.models.transcript import RecordedChoice
 from sandboxes.errors import ModelError

@@ -13,8 +13,8 @@ from model_server import Fault, ModelServer
 
 from hypotheses.budget import Budget, Ledger
 from hypotheses.models.address import ModelAddress
-from hypotheses.models.chat import ChatRequest, Message, Sampling
-from hypotheses.models.client import ClientConfig, ContextOverflowError, ModelClient
+from hypotheses.models.chat import ChatRequest, ContextOverflowError, Message, Sampling
+from hypotheses.models.client import ClientConfig, ModelClient
 from hypotheses.models.langchain_endpoint import EndpointSettings, open_endpoints
 from hypotheses.models.prices import Price
 from sandboxes.errors import ModelError
