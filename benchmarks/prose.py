@@ -1,7 +1,7 @@
 """Text transformations of PROSE: learned from three examples, scored on all other rows.
 
 Each of the 177 specs of ``Transformation.Text`` is a table of inputs and outputs, in which rows recur. The
-search learns from the first 3 distinct inputs and is scored on the further distinct ones; specs without any are
+search learns of the first 3 distinct inputs and is scored on the further distinct ones; specs without any are
 left out. ``null`` is a value like any other. A task counts where every further row comes out right.
 
     INDUCE_BENCHMARK_DATA=… python benchmarks/prose.py [--seconds 5] [--tasks 'Date*']

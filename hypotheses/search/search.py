@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from hypotheses.search.engine import Engine, alternatives
+from hypotheses.search.engine import alternatives
 from hypotheses.search.guide import Guide
 from hypotheses.search.language import Expression, Problem
-from hypotheses.search.languages import problem_of
+from hypotheses.search.languages import engines_of
 from hypotheses.task import Task
 from sandboxes import Program
 
@@ -61,9 +61,9 @@ class Search:
         self._started = time.monotonic()
         self._seconds = seconds
         self._max_terms = max_terms
-        self._problem = problem_of(task, guide)
+        self._engines = engines_of(task, guide)
         self._terms = 0
-        self._reason: Reason = "budget" if self._problem else "unsupported"
+        self._reason: Reason = "budget" if self._engines else "unsupported"
 
     @property
     def report(self) -> SearchReport:
@@ -73,29 +73,35 @@ class Search:
     def steps(self) -> Iterator[Found | None]:
         """Yield each solution, cheapest first, and ``None`` after every other slice of work.
 
-        After the first solution come those that answer the queries differently and are found with as much
-        work again.
+        The engines come one after the other: those for a few kinds of tasks are soon at their end. After the
+        first solution come those that answer the queries differently and are found with as much work again.
         """
-        if self._problem is None:
-            return
-        engine = Engine(self._problem)
-        first: Expression | None = None
-        for found in engine.steps():
-            self._terms = engine.terms
-            first = found or (engine.pending if self._spent() else None)
-            if first or self._spent():
-                break
-            yield None
-        self._terms = engine.terms
-        first = first or engine.pending
-        if first is None:
-            self._reason = "exhausted" if engine.exhausted else "budget"
-            return
+        before = 0
+        for engine in self._engines:
+            first: Expression | None = None
+            for found in engine.steps():
+                self._terms = before + engine.terms
+                first = found or (engine.pending if self._spent() else None)
+                if first or self._spent():
+                    break
+                yield None
+            before = self._terms = before + engine.terms
+            first = first or engine.pending
+            if first is not None:
+                yield from self._solutions(engine.problem, first)
+                return
+            if self._spent():
+                return
+        if self._engines and self._engines[-1].exhausted:
+            self._reason = "exhausted"
+
+    def _solutions(self, problem: Problem, first: Expression) -> Iterator[Found | None]:
         self._reason = "solved"
-        yield self._print(self._problem, first)
-        for other, terms in alternatives(self._problem, first, max(engine.terms, LEAST_EXTRA)):
-            self._terms = engine.terms + terms
-            yield self._print(self._problem, other) if other else None
+        yield self._print(problem, first)
+        before = self._terms
+        for other, terms in alternatives(problem, first, max(before, LEAST_EXTRA)):
+            self._terms = before + terms
+            yield self._print(problem, other) if other else None
             if self._spent():
                 return
 

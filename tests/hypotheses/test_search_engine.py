@@ -11,7 +11,7 @@ from hypotheses.proposer import Proposer, Request
 from hypotheses.search import SearchProposer, search
 from hypotheses.search.assembly import Assembly
 from hypotheses.search.enumeration import Enumeration
-from hypotheses.search.languages import problem_of
+from hypotheses.search.languages import engines_of
 from hypotheses.sygus.grammar import Apply, Grammar, Literal, Nonterminal, Symbol
 from hypotheses.sygus.semantics import evaluate as evaluate_by_the_standard
 from hypotheses.sygus.semantics import is_term_of
@@ -193,7 +193,7 @@ def test_many_examples_are_met_by_counterexamples():
 
 
 def test_enumeration_keeps_one_expression_for_each_behaviour():
-    problem = problem_of(LIST_TASKS["sum"])
+    problem = engines_of(LIST_TASKS["sum"])[-1].problem
     enumeration = Enumeration(problem.language, problem.rows)
     columns = []
     for level in enumeration.steps():
@@ -206,7 +206,7 @@ def test_enumeration_keeps_one_expression_for_each_behaviour():
 
 def test_assembly_joins_pieces_and_chooses_between_cases():
     task = sygus_task(choosing(), ("a b", "a b"), ("c", "c "), ("d e", "d e"), ("f", "f "))
-    problem = problem_of(task)
+    problem = engines_of(task)[-1].problem
     assembly = Assembly(problem.language, problem.outputs)
     assert assembly.assemble(1000) is None
     enumeration = Enumeration(problem.language, problem.rows)
