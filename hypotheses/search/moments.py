@@ -9,12 +9,14 @@ moved on, then taken back by a unit, and at last written.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from itertools import count
 
+from hypotheses.search.helpers import moments as helper
+from hypotheses.search.helpers import source_of
 from hypotheses.search.language import (
     UNDEFINED,
     Call,
@@ -28,54 +30,6 @@ from hypotheses.search.language import (
     on_values,
 )
 from hypotheses.search.vocabulary import Vocabulary
-
-READ_MOMENT = '''\
-import re
-from datetime import datetime, timedelta
-
-MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-
-
-def read_moment(text, day_first=False):
-    """The date and the time of day that a text names; what it leaves out is as on 1 January 1900, 0:00."""
-    hour = minute = second = 0
-    time = re.search(r"(\\d{1,2}):(\\d{2})(?::(\\d{2}))?\\s*([ap]m)?", text, re.I)
-    time = time or re.search(r"\\b(\\d{1,2})()()\\s*([ap]m)\\b", text, re.I)
-    if time:
-        hour, minute, second = (int(part or 0) for part in time.groups()[:3])
-        if time[4]:
-            hour = hour % 12 + 12 * (time[4].lower() == "pm")
-        text = text[: time.start()] + " " + text[time.end() :]
-    words = [word[:3].lower() for word in re.findall("[A-Za-z]{3,}", text)]
-    named = [MONTHS.index(word) + 1 for word in words if word in MONTHS]
-    numbers = re.findall("[0-9]+", text)
-    if len(numbers) == 1 and len(numbers[0]) == 8 and not named:
-        numbers = [numbers[0][:2], numbers[0][2:4], numbers[0][4:]]
-    years = [number for number in numbers if len(number) == 4] or numbers[2 - len(named) :]
-    year = int(years[0]) if years else 1900
-    rest = [int(number) for number in numbers if number not in years]
-    if named:
-        month, day = named[0], (rest or [1])[0]
-    else:
-        month, day = (rest + [1, 1])[:2]
-        if day_first or month > 12:
-            month, day = day, month
-    if not (time or numbers):
-        raise ValueError(f"no moment in {text!r}")
-    return datetime(year, month, day, hour, minute, second)
-
-
-def floor_moment(moment, minutes):
-    """The last moment, up to this one, that is so many minutes times a whole number after midnight."""
-    midnight = moment.replace(hour=0, minute=0, second=0)
-    step = timedelta(minutes=minutes)
-    return midnight + (moment - midnight) // step * step
-'''
-"""What programs begin with that use moments: just what this module runs itself."""
-
-_names: dict[str, Callable[..., datetime]] = {}
-exec(READ_MOMENT, _names)  # noqa: S102  our own text, so that search and program cannot differ
-_read, _floor = _names["read_moment"], _names["floor_moment"]
 
 STEPS = {60: 1, 30: 1, 20: 1, 15: 1, 10: 1, 120: 1, 1440: 2, 720: 2, 360: 2, 240: 2, 180: 2, 90: 2, 5: 2}
 """Minutes that moments are rounded to, or moved on by, with their costs; of equals the first one counts."""
@@ -120,14 +74,14 @@ MAX_LENGTH = 60
 
 
 def _read_day_first(text: str) -> datetime:
-    return _read(text, True)
+    return helper.read_moment(text, True)
 
 
 def _read_clock(text: str) -> datetime:
     """Read a time of day in digits alone, such as 930 or 1415."""
     if not (text.isdigit() and 3 <= len(text) <= 4):
         raise ValueError(f"{text!r} is no time of day in digits")
-    return _read(f"{text[:-2]}:{text[-2:]}")
+    return helper.read_moment(f"{text[:-2]}:{text[-2:]}")
 
 
 def _add(moment: datetime, minutes: int) -> datetime:
@@ -141,7 +95,7 @@ FIELD = on_values(
     "the _2th part of _0 split at each _1",
 )
 READ = (
-    on_values("str -> moment", _read, "read_moment(_0)", "the moment in _0"),
+    on_values("str -> moment", helper.read_moment, "read_moment(_0)", "the moment in _0"),
     on_values(
         "str -> moment", _read_day_first, "read_moment(_0, True)", "the moment in _0, day first", cost=2
     ),
@@ -150,7 +104,10 @@ READ = (
     ),
 )
 ROUND = on_values(
-    "moment int -> moment", _floor, "floor_moment(_0, _1)", "_0 rounded down to a multiple of _1 minutes"
+    "moment int -> moment",
+    helper.floor_moment,
+    "floor_moment(_0, _1)",
+    "_0 rounded down to a multiple of _1 minutes",
 )
 MOVE_ON = on_values("moment int -> moment", _add, "_0 + timedelta(minutes=_1)", "_0 plus _1 minutes")
 TAKE_BACK = (
@@ -176,7 +133,7 @@ MOMENTS = Vocabulary(
     constants=lambda _columns, _outputs: (),
     limit=lambda _: lambda _: True,
     locals=("read_moment", "floor_moment", "timedelta", "datetime", "re", "MONTHS"),
-    imports={"read_moment": READ_MOMENT},
+    imports={"read_moment": source_of(helper)},
 )
 """How tasks whose values are texts are put, and how what is found is printed."""
 

@@ -7,11 +7,13 @@ is written is read off the outputs, and then checked.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from hypotheses.search.helpers import numbers as helper
+from hypotheses.search.helpers import source_of
 from hypotheses.search.language import (
     UNDEFINED,
     Call,
@@ -27,37 +29,6 @@ from hypotheses.search.language import (
 )
 from hypotheses.search.vocabulary import Vocabulary
 
-HELPERS = '''\
-import decimal
-import re
-from decimal import Decimal
-
-
-def read_number(text, place=0):
-    """One of the numbers in a text, by its place; commas between its digits are for thousands."""
-    numbers = re.findall(r"-?(?:[0-9][0-9,]*(?:[.][0-9]*)?|[.][0-9]+)", text)
-    return Decimal(numbers[place].replace(",", ""))
-
-
-def round_number(number, step, mode):
-    """The multiple of a step that is nearest, or next in a direction."""
-    return (number / Decimal(step)).to_integral_value(mode) * Decimal(step)
-
-
-def write_number(number, least=0, most=None, digits=1, comma="", point="."):
-    """A number with so many decimals at least and at most, and so many digits before them at least."""
-    if most is not None:
-        number = round_number(number, Decimal(1).scaleb(-most), decimal.ROUND_HALF_UP)
-    whole, _, decimals = f"{abs(number):,f}".partition(".")
-    whole = whole.replace(",", "").zfill(digits) if not comma else whole.replace(",", comma).zfill(digits)
-    decimals = decimals.rstrip("0").ljust(least, "0")
-    return "-" * (number < 0) + whole + (point + decimals if decimals else "")
-'''
-"""What programs begin with that use numbers: just what this module runs itself."""
-
-_names: dict[str, Callable[..., Any]] = {}
-exec(HELPERS, _names)  # noqa: S102  our own text, so that search and program cannot differ
-
 SCALES = ("1", "100", "1000", "0.001", "0.01", "10", "0.1", "1000000", "0.000001", "-1")
 STEPS = ("1", "0.5", "5", "10", "100", "1000", "0.25", "0.1", "0.01", "0.05", "25", "50", "20", "500")
 MODES = ("ROUND_HALF_UP", "ROUND_FLOOR", "ROUND_CEILING", "ROUND_DOWN", "ROUND_HALF_EVEN")
@@ -67,12 +38,12 @@ _STYLES = ((",", "."), (".", ","), (" ", "."), ("'", "."))
 
 _NUMBER = re.compile(r"-?[0-9](?:[0-9., ']*[0-9])?|-?[.,][0-9]+")
 
-READ = on_values("str int -> number", _names["read_number"], "read_number(_0, _1)", "the _1th number in _0")
+READ = on_values("str int -> number", helper.read_number, "read_number(_0, _1)", "the _1th number in _0")
 SCALE = on_values("number str -> number", lambda x, k: x * Decimal(k), "_0 * Decimal(_1)", "_0 times _1")
 ROUND = {
     mode: on_values(
         "number str -> number",
-        lambda x, step, mode=mode: _names["round_number"](x, step, mode),
+        lambda x, step, mode=mode: helper.round_number(x, step, mode),
         f"round_number(_0, _1, {mode!r})",
         f"_0 {phrase} _1",
     )
@@ -96,7 +67,7 @@ NUMBERS = Vocabulary(
     constants=lambda _columns, _outputs: (),
     limit=lambda _: lambda _: True,
     locals=("read_number", "round_number", "write_number", "decimal", "Decimal", "re"),
-    imports={"read_number": HELPERS},
+    imports={"read_number": source_of(helper)},
 )
 """How tasks whose values are texts are put, and how what is found is printed."""
 
@@ -221,7 +192,7 @@ def _writer(style: _Written, column: Column) -> Operator | None:
         options["comma"] = style.comma
     if style.point != "." and longest:
         options["point"] = style.point
-    write = _names["write_number"]
+    write = helper.write_number
     try:
         written = [write(number, **options) for number in column]
     except UNDEFINED:

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypotheses.search import search
+from hypotheses.search.helpers.numbers import write_number
 from hypotheses.search.language import Constant, evaluate
 from hypotheses.search.languages import engines_of
 from hypotheses.search.moments import MOMENTS, PARTS, READ, ROUND, MomentEngine
-from hypotheses.search.numbers import HELPERS, NUMBERS, NumberEngine
+from hypotheses.search.numbers import NUMBERS, NumberEngine
 from hypotheses.task import Task
 from hypotheses.verification import verify
 from sandboxes import Limits
@@ -116,9 +117,7 @@ def test_every_part_of_a_layout_is_known_to_the_c_library(part, moment):
 )
 @settings(max_examples=200)
 def test_written_numbers_say_the_number(number, least, more, comma):
-    names = {}
-    exec(HELPERS, names)
-    text = names["write_number"](number, least, least + more, comma=comma)
+    text = write_number(number, least, least + more, comma=comma)
     value = Decimal(text.replace(comma, "") if comma else text)
     assert abs(value - number) <= Decimal(1).scaleb(-least - more) / 2
     decimals = text.partition(".")[2]
