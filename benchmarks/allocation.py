@@ -53,11 +53,12 @@ def main() -> None:
         "--model", required=True, help="an address, such as vllm:NAME@http://127.0.0.1:8000/v1"
     )
     parser.add_argument("--runs", type=Path, required=True, help="folder of the run logs")
+    parser.add_argument("--tasks", type=int, default=12, help="of each benchmark (default 12)")
     parser.add_argument("--shuffles", type=int, default=50)
     chosen = parser.parse_args()
     settings = resolve_settings({"model": {"address": chosen.model, "truncation": "keep"}})
     pools: list[Pool] = []
-    for benchmark, source in subsets(benchmark_data(), chosen.runs, tasks=12).items():
+    for benchmark, source in subsets(benchmark_data(), chosen.runs, chosen.tasks).items():
         path = chosen.runs / f"pool-{benchmark}.sqlite"
         run_to_the_end(path, source, settings.model_copy(update={"recipe": RECIPE}))
         pools += pools_of(path)
