@@ -157,6 +157,14 @@ def evaluate(expression: Expression, rows: Sequence[Sequence[Any]]) -> Column:
             return operator.evaluate(*(evaluate(argument, rows) for argument in arguments))
 
 
+def holds(expression: Expression, problem: Problem) -> bool:
+    """Whether an expression gives every output."""
+    try:
+        return evaluate(expression, problem.rows) == problem.outputs
+    except UNDEFINED:
+        return False
+
+
 def walk(expression: Expression) -> Iterator[Expression]:
     """Yield ``expression`` and everything in it, outermost first."""
     yield expression

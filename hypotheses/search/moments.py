@@ -26,6 +26,7 @@ from hypotheses.search.language import (
     Problem,
     Variable,
     evaluate,
+    holds,
     joining,
     on_values,
 )
@@ -69,6 +70,12 @@ NO_YEAR = 1900
 """The year of a moment whose text has none."""
 
 MAX_MOMENTS = 1_000
+MAX_EXAMPLES = 20
+"""What is found on so many examples is then tried on all."""
+
+SLICE = 500
+"""States looked at between two steps."""
+
 MAX_LENGTH = 60
 """Outputs longer than this are not cut into parts."""
 
@@ -168,13 +175,14 @@ class MomentEngine:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self._rows, self._outputs = problem.rows[:MAX_EXAMPLES], problem.outputs[:MAX_EXAMPLES]
         self.terms = 0
         self.exhausted = False
         self.pending: Expression | None = None
 
     def steps(self) -> Iterator[Expression | None]:
         """Yield the cheapest solution, if there is one, and ``None`` in between."""
-        outputs = self.problem.outputs
+        outputs = self._outputs
         if max(map(len, outputs)) <= MAX_LENGTH and min(map(len, outputs)) > 0:
             moments: list[_Moment] = []
             for moment in self._moments():
@@ -183,8 +191,9 @@ class MomentEngine:
                     yield None
             if moments:
                 yield None
-                if (found := self._write(moments)) is not None:
-                    yield found
+                for found in self._write(moments):
+                    if found is None or holds(found, self.problem):
+                        yield found
         self.exhausted = True
 
     def _moments(self) -> Iterator[_Moment]:
@@ -194,7 +203,7 @@ class MomentEngine:
         def new(cost: int, operator_arguments: Call) -> _Moment | None:
             self.terms += 1
             try:
-                column = evaluate(operator_arguments, self.problem.rows)
+                column = evaluate(operator_arguments, self._rows)
             except (*UNDEFINED, OverflowError):
                 return None
             # What was moved on from two moments that are alike so far is not: the run before may tell.
@@ -235,15 +244,15 @@ class MomentEngine:
         variables = [leaf for leaf in self.problem.language.leaves if isinstance(leaf, Variable)]
         yield from variables
         for variable in variables:
-            column = evaluate(variable, self.problem.rows)
+            column = evaluate(variable, self._rows)
             for mark in ",;|\t_":
                 if all(mark in text for text in column):
                     for place in (0, 1, 2, 3, -1, -2):
                         yield Call(FIELD, (variable, Constant(mark, "mark"), Constant(place, "int")))
 
-    def _write(self, moments: Sequence[_Moment]) -> Expression | None:
-        """Find the cheapest runs, each of one moment, that make up all outputs."""
-        outputs = self.problem.outputs
+    def _write(self, moments: Sequence[_Moment]) -> Iterator[Expression | None]:
+        """Yield the cheapest runs, each of one moment, that make up all outputs; ``None`` in between."""
+        outputs = self._outputs
         goal, start = tuple(map(len, outputs)), (0,) * len(outputs)
         written = [self._written(moment.column) for moment in moments]
         order = count()
@@ -260,13 +269,18 @@ class MomentEngine:
                 came[state] = (before, layout)
                 heappush(queue, (cost, next(order), state))
 
-        while queue:
+        for popped in count():
+            if not queue:
+                return
+            if popped % SLICE == 0:
+                yield None
             cost, _, state = heappop(queue)
             position, current, used = state
             if cost > best[state]:
                 continue
             if position == goal and used:
-                return self._expression(moments, came, state)
+                yield self._expression(moments, came, state)
+                return
             if current < 0:
                 for index, moment in enumerate(moments):
                     reach(moment.cost, (start, index, 0), state, "")
@@ -288,18 +302,17 @@ class MomentEngine:
                     if index != current:
                         own = moment.cost_after(moments[current])
                         reach(cost + own + MOMENT, (position, index, 0), state, "")
-        return None
 
     def _written(self, column: Column) -> list[tuple[str, int, tuple[str, ...]]]:
         """List the parts of a moment that are in all outputs, with their layouts and costs."""
-        twelve = all(re.search("[ap]m", output, re.IGNORECASE) for output in self.problem.outputs)
+        twelve = all(re.search("[ap]m", output, re.IGNORECASE) for output in self._outputs)
         dated = any(moment.year != NO_YEAR for moment in column)
         found = []
         for layout, cost in PARTS.items():
             if layout in DATES and not dated:
                 continue
             parts = tuple([moment.strftime(layout) for moment in column])
-            if all(part in output for part, output in zip(parts, self.problem.outputs, strict=True)):
+            if all(part in output for part, output in zip(parts, self._outputs, strict=True)):
                 found.append((layout, cost - 2 if twelve and layout in TWELVE_HOURS else cost, parts))
         return found
 

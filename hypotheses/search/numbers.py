@@ -24,6 +24,7 @@ from hypotheses.search.language import (
     Problem,
     Variable,
     evaluate,
+    holds,
     joining,
     on_values,
 )
@@ -32,6 +33,9 @@ from hypotheses.search.vocabulary import Vocabulary
 SCALES = ("1", "100", "1000", "0.001", "0.01", "10", "0.1", "1000000", "0.000001", "-1")
 STEPS = ("1", "0.5", "5", "10", "100", "1000", "0.25", "0.1", "0.01", "0.05", "25", "50", "20", "500")
 MODES = ("ROUND_HALF_UP", "ROUND_FLOOR", "ROUND_CEILING", "ROUND_DOWN", "ROUND_HALF_EVEN")
+MAX_EXAMPLES = 20
+"""What is found on so many examples is then tried on all."""
+
 _PLACES = (0, 1, -1)
 _STYLES = ((",", "."), (".", ","), (" ", "."), ("'", "."))
 """What separates thousands and decimals."""
@@ -99,13 +103,14 @@ class NumberEngine:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self._rows, self._outputs = problem.rows[:MAX_EXAMPLES], problem.outputs[:MAX_EXAMPLES]
         self.terms = 0
         self.exhausted = False
         self.pending: Expression | None = None
 
     def steps(self) -> Iterator[Expression | None]:
         """Yield the cheapest solution, if there is one, and ``None`` in between."""
-        styles = [style for style in _taken_apart(self.problem.outputs) if not self._copied(style.texts)]
+        styles = [style for style in _taken_apart(self._outputs) if not self._copied(style.texts)]
         if styles:
             best: tuple[int, Expression] | None = None
             for cost, expression, column in self._numbers():
@@ -115,14 +120,16 @@ class NumberEngine:
                     writer = _writer(style, column)
                     if writer is not None:
                         best = (cost, _around(style, Call(writer, (expression,))))
-            yield best[1] if best else None
+                yield None
+            if best is not None and holds(best[1], self.problem):
+                yield best[1]
         self.exhausted = True
 
     def _copied(self, texts: Sequence[str]) -> bool:
         """Whether each number stands in its input as it is: then it may be none at all, but a code."""
         return all(
             any(isinstance(value, str) and text in value for value in row)
-            for row, text in zip(self.problem.rows, texts, strict=True)
+            for row, text in zip(self._rows, texts, strict=True)
         )
 
     def _numbers(self) -> Iterator[tuple[int, Expression, Column]]:
@@ -146,7 +153,7 @@ class NumberEngine:
     def _column(self, expression: Expression) -> Column | None:
         self.terms += 1
         try:
-            return evaluate(expression, self.problem.rows)
+            return evaluate(expression, self._rows)
         except UNDEFINED:
             return None
 

@@ -127,3 +127,10 @@ def test_written_numbers_say_the_number(number, least, more, comma):
 
 def test_a_constant_of_the_language_is_one_value_for_all_rows():
     assert evaluate(Constant(30, "int"), [("a",), ("b",)]) == (30, 30)
+
+
+def test_ten_thousand_examples_leave_the_deadline_in_force():
+    pairs = [(f"{n % 24}:{n % 60:02d} {n}", f"{n % 24}:00") for n in range(10_000)]
+    wrong = [*pairs[:-1], (pairs[-1][0], "no time")]
+    for shown in (pairs, wrong):
+        assert search(Task.from_pairs(shown), seconds=2).report.seconds < 10
