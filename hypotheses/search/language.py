@@ -115,8 +115,8 @@ class Language:
     ``start`` is the kind of expression wanted. ``concatenations`` and ``conditionals`` give, by kind of
     result, the operators that join two sequences (an associative ``++``) and that choose between two
     values (condition, then, else): the search also builds these backwards, from the outputs.
-    ``fits`` says whether a column is small enough to be kept. ``describe`` gives the rule in words and
-    ``implement`` the program.
+    ``fits`` says whether a column is small enough to be kept. ``describe`` gives the rule in words,
+    ``implement`` the program, and ``define`` the text of a definition where the language has one of its own.
 
     What is built backwards fits few examples all too easily. So each branch of a choice must be right on
     ``least_cover`` of the examples, an expression costlier than ``ceiling`` is not believed, and one that is
@@ -128,6 +128,7 @@ class Language:
     operators: tuple[Operator, ...]
     describe: Callable[[Expression], str]
     implement: Callable[[Expression], Program]
+    define: Callable[[Expression], str] | None = None
     fits: Callable[[Column], bool] = field(default=lambda _: True)
     concatenations: Mapping[str, Operator] = field(default_factory=dict)
     conditionals: Mapping[str, Operator] = field(default_factory=dict)

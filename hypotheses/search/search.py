@@ -34,10 +34,16 @@ class SearchReport:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A solution: the rule, in words or as a SyGuS definition, and the program."""
+    """A solution: the rule in words, the program, and the expression that both were written from.
+
+    ``definition`` is the rule as a SyGuS ``define-fun`` where the task has a grammar, else empty.
+    """
 
     text: str
     program: Program
+    expression: Expression
+    problem: Problem
+    definition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,11 @@ class Search:
         return self._max_terms is not None and self._terms >= self._max_terms
 
     def _print(self, problem: Problem, expression: Expression) -> Found:
-        return Found(problem.language.describe(expression), problem.language.implement(expression))
+        language = problem.language
+        definition = language.define(expression) if language.define else ""
+        return Found(
+            language.describe(expression), language.implement(expression), expression, problem, definition
+        )
 
 
 def search(
