@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 
+from hypotheses.guided_search import guidable
 from hypotheses.models.client import ClientConfig
 from hypotheses.models.prices import Price, price_of
 from hypotheses.prompts import Prompts
@@ -14,7 +15,7 @@ from induce.language_model import ModelSource, make_prompts, token_counter
 from induce.settings import Settings
 from induce.wiring import WiredProposer
 
-TYPICAL = {"hypothesis": 80, "program": 150, "critique": 150}
+TYPICAL = {"hypothesis": 80, "program": 150, "critique": 150, "term": 80}
 """Tokens that a completion of each kind is expected to have; outputs are expected to be as long as the
 examples', and a rule in a summary as long as any other."""
 
@@ -124,6 +125,8 @@ class _TaskEstimate:
         recipe, task, propose = self._recipe, self._task, self._recipe.propose
         if propose is None:
             return Amount()
+        if propose.what == "term":
+            return self._terms(propose)
         if propose.what == "hypothesis":
             first = self._prompts.hypothesize(task)
         elif propose.what == "program":
@@ -138,6 +141,13 @@ class _TaskEstimate:
             dearer = revision.completion_tokens > start.completion_tokens
             later = revision if self._typical or dearer else start
         return sum([later] * (self._rounds - 1), start)
+
+    def _terms(self, propose: Propose) -> Amount:
+        """Give what terms cost that guide a search: once, whatever the rounds, and only with a grammar."""
+        if not guidable(self._task):
+            return Amount()
+        shown = sum(self._count(message.content) for message in self._prompts.write_term(self._task))
+        return self._asked(1, propose.samples, shown, self._written("term", propose.max_tokens))
 
     def _first_round(self, propose: Propose, shown: int) -> Amount:
         recipe = self._recipe

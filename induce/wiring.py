@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 from hypotheses.budget import Ledger
+from hypotheses.guided_search import GuidedSearchProposer
 from hypotheses.model_proposer import ModelProposer
 from hypotheses.models.store import CompletionStore
 from hypotheses.playback import PlaybackProposer
@@ -82,7 +83,8 @@ def make_proposer(spec: str, settings: Settings) -> WiredProposer:
                 f"the recipe {recipe.name} needs a model: name one with --model, such as "
                 "vllm:NAME@http://127.0.0.1:8000/v1 or openai:NAME, or as model.address in induce.toml"
             )
-        return _of_recipe(spec, recipe, settings, ModelSource.parse(settings.model.address))
+        make = _guided_search if recipe.propose and recipe.propose.what == "term" else _of_recipe
+        return make(spec, recipe, settings, ModelSource.parse(settings.model.address))
     raise ProposerError(
         f"there is no proposer {spec!r}; there are `search`, `recorded:TRANSCRIPT` and the recipes"
     )
@@ -101,13 +103,14 @@ def _with_samples(recipe: Recipe, chosen: SolverSettings) -> Recipe:
     return recipe.model_copy(update=steps)
 
 
-def _search_proposer(settings: Settings) -> SearchProposer:
+def _search_limits(settings: Settings) -> tuple[float | None, int | None]:
+    """Give the seconds and the terms that the search of a task may take."""
     max_terms = settings.search.max_terms
-    return SearchProposer(None if max_terms else settings.search.seconds, max_terms)
+    return None if max_terms else settings.search.seconds, max_terms
 
 
 def _search(settings: Settings) -> WiredProposer:
-    search = _search_proposer(settings)
+    search = SearchProposer(*_search_limits(settings))
 
     @asynccontextmanager
     async def connect(_store: CompletionStore | None, _picker: Picker | None) -> AsyncIterator[Parts]:
@@ -131,7 +134,7 @@ def _of_recipe(spec: str, recipe: Recipe, settings: Settings, source: ModelSourc
         async with open_model(source, settings, recipe.prompts, store) as model:
             own = ModelProposer(recipe, model, picker, recorded=source.endpoint is not None)
             if recipe.search:
-                search = _search_proposer(settings)
+                search = SearchProposer(*_search_limits(settings))
                 rounds = None if settings.solver.rounds else recipe.rounds
                 yield PortfolioProposer(search, own, notes=recipe.notes, rounds=rounds), own
             else:
@@ -147,6 +150,28 @@ def _of_recipe(spec: str, recipe: Recipe, settings: Settings, source: ModelSourc
         concurrency=TRANSCRIPT_TASKS if source.content_hash else MODEL_TASKS,
         allocation=recipe.allocation,
         feedback=refine.parents if refine else 1,
+    )
+    return WiredProposer(spec, config, connect, source.content_hash, recipe)
+
+
+def _guided_search(spec: str, recipe: Recipe, settings: Settings, source: ModelSource) -> WiredProposer:
+    propose = recipe.propose
+    if propose is None:
+        raise ProposerError(f"the recipe {recipe.name} asks no model")
+
+    @asynccontextmanager
+    async def connect(store: CompletionStore | None, _picker: Picker | None) -> AsyncIterator[Parts]:
+        async with open_model(source, settings, recipe.prompts, store) as model:
+            limits = _search_limits(settings)
+            yield GuidedSearchProposer(propose, model, *limits), None
+
+    config = SolverConfig(
+        samples=settings.solver.attempts or recipe.attempts,  # of solutions; the recipe says how many terms
+        rounds=recipe.rounds,
+        attempts=recipe.attempts,
+        selection=recipe.select,
+        stop_early=recipe.stop_early,
+        concurrency=TRANSCRIPT_TASKS if source.content_hash else MODEL_TASKS,
     )
     return WiredProposer(spec, config, connect, source.content_hash, recipe)
 

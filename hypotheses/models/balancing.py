@@ -11,9 +11,8 @@ from itertools import count
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
-from hypotheses.models.chat import ChatEndpoint
+from hypotheses.models.chat import ChatEndpoint, ModelDownError
 from hypotheses.models.circuit_breaker import CircuitBreaker
-from sandboxes.errors import ModelError
 
 
 class Line:
@@ -228,9 +227,9 @@ class Balancer:
             latest = max(latest, line.breaker.down_since)
         return latest + self._patience
 
-    def _all_down(self) -> ModelError:
+    def _all_down(self) -> ModelDownError:
         troubles = "; ".join(f"{line.endpoint.name}: {line.trouble}" for line in self.lines)
-        return ModelError(
+        return ModelDownError(
             f"no endpoint of {self._model} has answered for {self._patience:g} s ({troubles}): "
             "see that one runs, or have more patience"
         )

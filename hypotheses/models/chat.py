@@ -157,6 +157,10 @@ class EndpointError(Exception):
         self.overflow = overflow
 
 
+class ModelDownError(ModelError):
+    """Nobody answered, however often it was tried: the same request may be answered later."""
+
+
 class ContextOverflowError(ModelError):
     """The prompt is longer than the model's context: a shorter one may do."""
 

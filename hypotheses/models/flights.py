@@ -13,7 +13,7 @@ from random import Random
 from hypotheses.budget import Ledger
 from hypotheses.hypothesis import Completion
 from hypotheses.models.balancing import Balancer, Lease, Line, Ticket
-from hypotheses.models.chat import Answer, ChatRequest, ContextOverflowError, EndpointError
+from hypotheses.models.chat import Answer, ChatRequest, ContextOverflowError, EndpointError, ModelDownError
 from sandboxes.errors import ModelError
 
 _N = re.compile(r"""(?<![^\s"'`(\[{=:,])n(?![^\s"'`)\]}=:;,.?!])""")
@@ -308,13 +308,13 @@ class Flights:
             raise ModelError(f"{name} refuses: {trouble}")
         if attempt >= trying.attempts:
             times = "once" if attempt == 1 else f"{attempt} times"
-            raise ModelError(f"asked {times} in vain, last {name}: {trouble}: see whether it works")
+            raise ModelDownError(f"asked {times} in vain, last {name}: {trouble}: see whether it works")
         if self._balancer.others(tried):
             return
         tried.clear()
         wish = failure.retry_after or 0.0
         if wish > trying.patience:
-            raise ModelError(
+            raise ModelDownError(
                 f"{name} wants to be asked again in {wish:.0f} s only ({trouble}): "
                 f"come back later, or have more patience than {trying.patience:g} s"
             )

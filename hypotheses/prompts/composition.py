@@ -21,6 +21,7 @@ from hypotheses.prompts.choosing import choose, features_of
 from hypotheses.prompts.differences import describe_failure, difference
 from hypotheses.prompts.families import Worked, about, family_of, worked_examples
 from hypotheses.prompts.fences import block, fence, line
+from hypotheses.prompts.grammars import write_definition, write_grammar
 from hypotheses.prompts.grids import EXPLANATIONS, as_grid, size, write_grid
 from hypotheses.prompts.literals import call, callable_name, literal
 from hypotheses.prompts.options import PromptOptions
@@ -151,6 +152,24 @@ class Prompts:
     ) -> tuple[Message, ...]:
         """Ask for a program without a rule in words."""
         return self._compose(task, "write_program", self._background(notes, concepts), reserve)
+
+    def write_term(
+        self,
+        task: Task,
+        *,
+        reserve: int = 0,
+        notes: Sequence[str] = (),
+        concepts: Sequence[Concept] = (),
+    ) -> tuple[Message, ...]:
+        """Ask for a term of the task's grammar. Raises ``ValueError`` for a task without one."""
+        if task.grammar is None:
+            raise ValueError(f"task {task.id!r} has no grammar that a term could be of")
+        limit = min(2 * self._limit, _MAX_PROGRAM)
+        parts = {
+            "grammar": fence("grammar", block(write_grammar(task.grammar), limit)),
+            "form": fence("lisp", block(write_definition(task, "..."), _MAX_LINE)),
+        }
+        return self._compose(task, "write_term", self._background(notes, concepts) | parts, reserve)
 
     def translate(
         self, task: Task, rule: str, *, reserve: int = 0, concepts: Sequence[Concept] = ()

@@ -35,9 +35,9 @@ class Step(_Frozen):
 
 
 class Propose(Step):
-    """The first round: rules in words, programs, or the outputs themselves."""
+    """The first round: rules in words, programs, the outputs themselves, or terms that guide a search."""
 
-    what: Literal["hypothesis", "program", "answer"]
+    what: Literal["hypothesis", "program", "answer", "term"]
     samples: int = Field(5, ge=1)
     levels: tuple[Literal["", "concrete", "general"], ...] = Field(
         (), description="levels of abstraction, each asked for its share of the samples"
@@ -91,7 +91,8 @@ class Recipe(_Frozen):
     """A method: which steps, in which order, with which parameters.
 
     ``search`` puts the symbolic search first; a recipe without ``propose`` is nothing else. ``notes`` lets
-    the model know what the search learned.
+    the model know what the search learned. Terms (``propose.what = "term"``) come before the search, which
+    they guide.
     """
 
     name: str
@@ -127,6 +128,11 @@ class Recipe(_Frozen):
                 raise ValueError("programs without rules can only be refined as programs")
         if self.propose is not None and self.propose.what == "answer" and self.refine:
             raise ValueError("outputs that nothing checks cannot be refined")
+        if self.propose is not None and self.propose.what == "term":
+            if self.refine:
+                raise ValueError("terms guide a search, and are not refined")
+            if self.search:
+                raise ValueError("a recipe that proposes terms searches after them: leave out `search`")
         applied = self.implement is not None and self.implement.by == "application"
         if applied and self.refine and self.refine.what == "program":
             raise ValueError("where the model applies the rules there is no program to refine")

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator
 
 from hypotheses.hypothesis import Hypothesis, Proposal, Report, Usage
 from hypotheses.proposer import Request
-from hypotheses.search.search import Found, Search
+from hypotheses.search.search import MEMORY_MB, Found, Search
 
 SLICE_SECONDS = 0.05
 """How long the search runs between two chances for the event loop to cancel it."""
@@ -19,11 +19,15 @@ class SearchProposer:
 
     It proposes in the first round only: failures could teach it nothing, for every proposal satisfies the
     examples. ``seconds`` and ``max_terms`` limit each task, ``None`` meaning no limit; with ``max_terms``
-    and ``seconds=None`` the same task always gives the same proposals. At the end it reports the terms
-    built and, where nothing was found, why.
+    and ``seconds=None`` the same task always gives the same proposals. ``memory_mb`` is how many megabytes
+    the search of a task may store. At the end it reports the terms built and, where nothing was found, why.
     """
 
-    def __init__(self, seconds: float | None = 10.0, max_terms: int | None = None) -> None:
+    def __init__(
+        self, seconds: float | None = 10.0, max_terms: int | None = None, *, memory_mb: int = MEMORY_MB
+    ) -> None:
+        if not memory_mb > 0:
+            raise ValueError(f"SearchProposer's memory_mb must be positive, not {memory_mb!r}")
         for name, limit in (("seconds", seconds), ("max_terms", max_terms)):
             if limit is not None and not limit > 0:
                 raise ValueError(
@@ -31,6 +35,7 @@ class SearchProposer:
                 )
         self.seconds = seconds
         self.max_terms = max_terms
+        self.memory_mb = memory_mb
 
     @property
     def name(self) -> str:
@@ -45,27 +50,30 @@ class SearchProposer:
         """
         if request.round:
             return
-        search = await asyncio.to_thread(Search, request.task, self.seconds, self.max_terms)
+        search = await asyncio.to_thread(
+            Search, request.task, self.seconds, self.max_terms, memory_mb=self.memory_mb
+        )
         steps = search.steps()
         proposed, more = 0, True
         while more and proposed < request.n:
-            found, more = await asyncio.to_thread(_advance, steps)
+            found, more = await asyncio.to_thread(advance, steps)
             if found:
                 proposed += 1
                 yield Proposal(Hypothesis(found.text, proposer=self.name), found.program)
-        yield Report(Usage(terms=search.report.terms), _NOTES[search.report.reason])
+        yield Report(Usage(terms=search.report.terms), NOTES[search.report.reason])
 
 
-_NOTES = {
+NOTES = {
     "solved": "",
     "exhausted": "search tried every expression of its language; none satisfies the examples",
     "budget": "search used up its budget",
-    "unsupported": "search handles text, whole numbers, truth values and lists of whole numbers; "
-    "this task has something else",
+    "unsupported": "search handles text, numbers, truth values, lists of text and of whole numbers, and "
+    "tables of these; this task has something else",
 }
+"""What is said of a search that ended so."""
 
 
-def _advance(steps: Iterator[Found | None]) -> tuple[Found | None, bool]:
+def advance(steps: Iterator[Found | None]) -> tuple[Found | None, bool]:
     """Run the search for a slice of time; say what it found, if anything, and whether there is more to do."""
     until = time.monotonic() + SLICE_SECONDS
     for found in steps:

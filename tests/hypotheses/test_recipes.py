@@ -20,8 +20,8 @@ from hypotheses.recipes.library import dump_recipe
 from sandboxes import SettingsError
 
 PUBLISHED = (
-    "direct hypothesis-refinement hypothesis-refinement-python hypothesis-search many-shot portfolio "
-    "program-only rule-application search self-refine"
+    "direct guided-search hypothesis-refinement hypothesis-refinement-python hypothesis-search many-shot "
+    "portfolio program-only rule-application search self-refine"
 )
 
 
@@ -84,6 +84,11 @@ BAD = {
     "an unknown field": ("name = 'x'\nsearch = true\nsamples = 3", "samples"),
     "a bad number": ("name = 'x'\n[propose]\nwhat = 'program'\nsamples = 0", "propose.samples"),
     "no TOML": ("name = ", "no TOML"),
+    "terms that are refined": (
+        "name = 'x'\n[propose]\nwhat = 'term'\n[refine]\nwhat = 'program'",
+        "not refined",
+    ),
+    "terms after the search": ("name = 'x'\nsearch = true\n[propose]\nwhat = 'term'", "leave out `search`"),
     "summaries of programs": ("name = 'x'\n[propose]\nwhat = 'program'\n[summarize]", "rules in words"),
 }
 

@@ -55,8 +55,10 @@ def kept(path):
 def test_a_recipe_from_end_to_end(server, tmp_path, induce_command, monkeypatch, name):
     monkeypatch.setenv("INDUCE_SEARCH__MAX_TERMS", "20")  # of the portfolio, that something is left to ask
     run = tmp_path / "run.sqlite"
+    # Terms are asked for only where there is a grammar that they could be of.
+    tasks = "initials.sl" if RECIPES[name].propose.what == "term" else "lists.jsonl"
     outcome = induce_command(
-        *("solve", EXAMPLES / "search" / "lists.jsonl", "--json", "--out", run),
+        *("solve", EXAMPLES / "search" / tasks, "--json", "--out", run),
         *("--recipe", small(name, tmp_path), "--model", server.model),
     )
     assert outcome.code == 0, outcome.err

@@ -202,7 +202,7 @@ def test_equal_tasks_give_equal_prompts_in_every_process(tmp_path):
 
 def test_templates_ask_for_nothing_that_the_steps_do_not_give():
     known = set("about number examples rule program signature call description count notes concepts".split())
-    known |= set("name packages passed failures critique given rules most form query".split())
+    known |= set("name packages passed failures critique given rules most form query grammar".split())
     for file in TEMPLATES:
         assert set(Template(file.read_text()).get_identifiers()) <= known, file.name
 
