@@ -33,7 +33,7 @@ def main() -> None:
         result = search(short, seconds=options.seconds)
         seen = {repr((one.input, one.output)) for one in short.examples}
         unseen = [one for one in long.examples if repr((one.input, one.output)) not in seen]
-        right = sum(holds(result.found.text, one, short) for one in unseen) if result.found else 0
+        right = sum(holds(result.found.definition, one, short) for one in unseen) if result.found else 0
         rows.append(
             {
                 "family": name,
@@ -41,7 +41,7 @@ def main() -> None:
                 "unseen rows": len(unseen),
                 "right": right,
                 "seconds": round(result.report.seconds, 2),
-                "solution": result.found.text if result.found else None,
+                "solution": result.found.definition if result.found else None,
             }
         )
         print(*rows[-1].values(), sep="  ", flush=True)

@@ -65,8 +65,8 @@ def solve(path: Path, seconds: float, completions: list[str]) -> tuple[SearchRes
     plain = search(task, seconds=seconds)
     guided = search(task, seconds=seconds, guide=Guide.from_completions(completions))
     for result in (plain, guided):
-        if result.found and (fault := fault_of(result.found.text, task)):
-            raise SystemExit(f"{path.name}: {fault}: {result.found.text}")
+        if result.found and (fault := fault_of(result.found.definition, task)):
+            raise SystemExit(f"{path.name}: {fault}: {result.found.definition}")
     return plain, guided
 
 

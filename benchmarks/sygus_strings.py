@@ -152,7 +152,7 @@ def solve_ours(task: Task, seconds: float) -> tuple[str, str]:
         return "infeasible", ""
     # At the end of its own budget the search hands over the best it has, so that must come before SIGPROF.
     result = search(task, seconds=0.95 * seconds)
-    return ("solved", result.found.text) if result.found else ("unsolved", "")
+    return ("solved", result.found.definition) if result.found else ("unsolved", "")
 
 
 def prepare_cvc5() -> Callable[[Task, float], tuple[str, str]]:

@@ -14,9 +14,10 @@ from hypotheses.proposer import Request
 from hypotheses.recipes.recipe import Propose
 from hypotheses.search.guide import Guide, symbol_of
 from hypotheses.search.proposer import NOTES, advance
-from hypotheses.search.search import Search
+from hypotheses.search.search import MEMORY_MB, Search
 from hypotheses.search.sygus import sygus_problem
 from hypotheses.search.sygus_python import names_of, program_of
+from hypotheses.search.sygus_words import sentence_of_term
 from hypotheses.steps.model import Model, complete
 from hypotheses.steps.terms import ask_for_terms, right_terms
 from hypotheses.sygus.grammar import Grammar, Symbol, Term, to_sexpr
@@ -29,8 +30,8 @@ class GuidedSearchProposer:
 
     Terms that are right are proposed first; where they are as many as is wanted, nothing is searched. A task
     without a grammar that the search knows is searched without a model. So is one for which the model is down
-    or has too short a context. ``seconds`` and ``max_terms`` limit the search of
-    each task, one at a time, as it keeps a core busy and its clock runs.
+    or has too short a context. ``seconds``, ``max_terms`` and ``memory_mb`` limit the search of each task,
+    one at a time, as it keeps a core busy and its clock runs.
     """
 
     name = "guided-search"
@@ -41,11 +42,14 @@ class GuidedSearchProposer:
         model: Model,
         seconds: float | None = 10.0,
         max_terms: int | None = None,
+        *,
+        memory_mb: int = MEMORY_MB,
     ) -> None:
         self.step = step
         self.model = model
         self.seconds = seconds
         self.max_terms = max_terms
+        self.memory_mb = memory_mb
         self._turn = asyncio.Semaphore(1)
 
     async def propose(self, request: Request) -> AsyncGenerator[Proposal | Report, None]:
@@ -98,7 +102,7 @@ class GuidedSearchProposer:
                 break
             with contextlib.suppress(RecursionError):  # nested too deeply to be printed
                 program = program_of(term, task.signature, names, sorts)
-                rule = write_definition(task, to_sexpr(term))
+                rule = f"{sentence_of_term(term)}\n{write_definition(task, to_sexpr(term))}"
                 proposals.append(Proposal(Hypothesis(rule, proposer=self.name), program, completion))
         return proposals
 
@@ -106,14 +110,14 @@ class GuidedSearchProposer:
         self, task: Task, guide: Guide | None, wanted: int
     ) -> AsyncGenerator[Proposal | Report, None]:
         """Search slice by slice, so that other tasks go on and closing the generator stops it."""
-        search = await asyncio.to_thread(Search, task, self.seconds, self.max_terms, guide)
+        search = await asyncio.to_thread(Search, task, self.seconds, self.max_terms, guide, self.memory_mb)
         steps = search.steps()
         more = True
         while more and wanted:
             found, more = await asyncio.to_thread(advance, steps)
             if found:
                 wanted -= 1
-                yield Proposal(Hypothesis(found.text, proposer=self.name), found.program)
+                yield Proposal(Hypothesis(found.rule, proposer=self.name), found.program)
         yield Report(Usage(terms=search.report.terms), NOTES[search.report.reason])
 
 

@@ -55,6 +55,12 @@ class Hypothesis:
     parents: tuple[str, ...] = ()
     proposer: str = ""
 
+    @property
+    def definition(self) -> str:
+        """The SyGuS ``define-fun`` that ends the text in a line of its own; empty where there is none."""
+        last = self.text.rpartition("\n")[2]
+        return last if last.startswith("(define-fun ") else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:

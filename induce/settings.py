@@ -60,6 +60,7 @@ class SearchSettings(_Group):
     max_terms: int | None = Field(
         None, ge=1, description="terms for one task, instead of time: makes a run repeatable"
     )
+    memory_mb: int = Field(512, ge=16, description="megabytes that the search of one task may store")
 
 
 class SolverSettings(_Group):

@@ -36,6 +36,7 @@ def solution_record(solution: Solution) -> dict[str, Any]:
         if verdict
         else [],
         "hypothesis": candidate.hypothesis.text if candidate else None,
+        "definition": (candidate.hypothesis.definition or None) if candidate else None,
         "program": program.source if program else None,
         "entry_point": program.entry_point if program else None,
         "call": program.call if program else None,
@@ -67,9 +68,11 @@ def render_solution(task: Task, solution: Solution) -> list[RenderableType]:
     if solution.note:
         parts.append(Padding(Text(visible(solution.note), style=style), (0, 2), expand=False))
     if solution.candidate is not None:
-        rule = solution.candidate.hypothesis.text
+        definition = solution.candidate.hypothesis.definition
+        rule = solution.candidate.hypothesis.text.removesuffix(definition).rstrip("\n")
         if rule:
             parts.append(Padding(Text(_safe(rule), style="italic"), (0, 2), expand=False))
+        parts += [Text(), Text(f"    {_safe(definition)}")] if definition else []
         program = solution.candidate.program
         parts += [] if program is None else [Text(), _code(program.source), Text()]
         parts.append(Text(f"  {_counts(solution)}", style))

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from hypotheses.budget import Ledger
 from hypotheses.guided_search import GuidedSearchProposer
@@ -103,14 +104,21 @@ def _with_samples(recipe: Recipe, chosen: SolverSettings) -> Recipe:
     return recipe.model_copy(update=steps)
 
 
-def _search_limits(settings: Settings) -> tuple[float | None, int | None]:
-    """Give the seconds and the terms that the search of a task may take."""
-    max_terms = settings.search.max_terms
-    return None if max_terms else settings.search.seconds, max_terms
+class _SearchLimits(TypedDict):
+    seconds: float | None
+    max_terms: int | None
+    memory_mb: int
+
+
+def _search_limits(settings: Settings) -> _SearchLimits:
+    """Give the seconds, the terms and the memory that the search of a task may take."""
+    limits = settings.search
+    seconds = None if limits.max_terms else limits.seconds
+    return {"seconds": seconds, "max_terms": limits.max_terms, "memory_mb": limits.memory_mb}
 
 
 def _search(settings: Settings) -> WiredProposer:
-    search = SearchProposer(*_search_limits(settings))
+    search = SearchProposer(**_search_limits(settings))
 
     @asynccontextmanager
     async def connect(_store: CompletionStore | None, _picker: Picker | None) -> AsyncIterator[Parts]:
@@ -134,7 +142,7 @@ def _of_recipe(spec: str, recipe: Recipe, settings: Settings, source: ModelSourc
         async with open_model(source, settings, recipe.prompts, store) as model:
             own = ModelProposer(recipe, model, picker, recorded=source.endpoint is not None)
             if recipe.search:
-                search = SearchProposer(*_search_limits(settings))
+                search = SearchProposer(**_search_limits(settings))
                 rounds = None if settings.solver.rounds else recipe.rounds
                 yield PortfolioProposer(search, own, notes=recipe.notes, rounds=rounds), own
             else:
@@ -162,8 +170,7 @@ def _guided_search(spec: str, recipe: Recipe, settings: Settings, source: ModelS
     @asynccontextmanager
     async def connect(store: CompletionStore | None, _picker: Picker | None) -> AsyncIterator[Parts]:
         async with open_model(source, settings, recipe.prompts, store) as model:
-            limits = _search_limits(settings)
-            yield GuidedSearchProposer(propose, model, *limits), None
+            yield GuidedSearchProposer(propose, model, **_search_limits(settings)), None
 
     config = SolverConfig(
         samples=settings.solver.attempts or recipe.attempts,  # of solutions; the recipe says how many terms

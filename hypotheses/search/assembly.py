@@ -9,13 +9,22 @@ Alur, Radhakrishna and Udupa 2017, "Scaling Enumerative Program Synthesis via Di
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count, islice
+from sys import getsizeof
 from typing import Any
 
 from hypotheses.search.enumeration import Entry, expression_of
-from hypotheses.search.language import Call, Column, Expression, Language, Operator
+from hypotheses.search.language import UNDEFINED, Call, Column, Expression, Inverse, Language, Operator
+from hypotheses.search.storage import SAMPLED, charge, size_of_new
+
+MAX_KNOWN = 200_000
+"""How many expressions are remembered for what they make together with another."""
+
+LEAST_TELLING = 3
+"""In so many examples a product must not be zero, to be taken apart."""
 
 MAX_SLICED = 200
 """Outputs longer than this are not cut into pieces."""
@@ -30,6 +39,16 @@ MAX_CONDITIONS = 64
 """How many conditions, cheapest first, a decision list is built of."""
 
 
+KNOWN_SIZE = 300
+"""About how many bytes it takes to know an expression by a set of examples or by its column."""
+
+PIECE_SIZE = 350
+"""About how many bytes a piece takes, kept and, while a sequence is put together, grouped."""
+
+VALUE_SIZE = 8
+"""How many bytes each of its values adds to that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """An expression with its cost."""
@@ -41,7 +60,8 @@ class Found:
 class Assembly:
     """Builds expressions of the start kind that give ``outputs``, out of the entries it is shown.
 
-    Sets of examples are bit masks. ``work`` counts the pieces tried.
+    Sets of examples are bit masks. ``work`` counts the pieces tried. What is kept counts in with the storage
+    of the search.
     """
 
     def __init__(self, language: Language, outputs: Column) -> None:
@@ -53,12 +73,32 @@ class Assembly:
         self._partial: dict[int, tuple[int, Entry]] = {}
         self._pieces: list[tuple[int, int, Entry]] = []
         self._conditions: dict[int, tuple[int, Entry]] = {}
+        self._inverses = language.inverses.get(language.start, ())
+        self._known: dict[Column, tuple[int, Entry]] = {}
+        self._known_there: dict[Column, tuple[int, Entry]] = {}
+        telling = [i for i, output in enumerate(outputs) if output]
+        self._telling = telling if len(telling) < len(outputs) else None
+        self._met: Found | None = None
         self._slices = [_slices(output) if self._join else frozenset() for output in outputs]
         self._least = min(language.least_cover, len(outputs))
         self._ceiling = language.ceiling
         self._news = False
         self._leaves: dict[int, tuple[Found | None, int]] = {}
         self._stop = 0
+        self._sliced = sum(map(_size_of, self._slices))
+        charge(self)
+
+    @property
+    def size(self) -> float:
+        """About how many bytes it takes up beside the entries themselves."""
+        known = len(self._partial) + len(self._conditions) + len(self._known) + len(self._leaves)
+        pieces = len(self._pieces) * (PIECE_SIZE + VALUE_SIZE * len(self.outputs))
+        return self._sliced + KNOWN_SIZE * known + pieces
+
+    @property
+    def ahead(self) -> float:
+        """Nothing to speak of: what comes to be kept was stored by an enumeration, which looked ahead."""
+        return 0.0
 
     @property
     def condition_kind(self) -> str | None:
@@ -80,6 +120,8 @@ class Assembly:
                 bit <<= 1
             if whole == everything:
                 return entry
+            if self._inverses:
+                self._meet(cost, entry)
             if whole and (whole not in self._partial or cost < self._partial[whole][0]):
                 self._partial[whole] = (cost, entry)
                 self._news = True
@@ -87,6 +129,40 @@ class Assembly:
                 self._pieces.append((right, cost, entry))
                 self._news = True
         return None
+
+    def _meet(self, cost: int, entry: Entry) -> None:
+        """Remember an expression, and see what it makes the outputs of together with one seen before."""
+        column = entry[0]
+        if len(self._known) < MAX_KNOWN:
+            self._known.setdefault(column, (cost, entry))
+            if self._telling is not None:
+                self._known_there.setdefault(self._there(column), (cost, entry))
+        for inverse in self._inverses:
+            if self._met is None or cost + inverse.operator.cost < self._met.cost:
+                with suppress(*UNDEFINED):
+                    self._complete(inverse, cost, entry)
+
+    def _complete(self, inverse: Inverse, cost: int, entry: Entry) -> None:
+        """See whether the other argument was seen before; raises one of ``UNDEFINED`` where there is none."""
+        outputs, column, known = self.outputs, entry[0], self._known
+        if inverse.nothing and self._telling is not None:
+            if len(self._telling) < LEAST_TELLING:
+                return
+            outputs, column, known = self._there(outputs), self._there(column), self._known_there
+        other = known.get(tuple(map(inverse.missing, outputs, column)))
+        if other is None:
+            return
+        pair = (entry, other[1]) if inverse.known == 0 else (other[1], entry)
+        found = Found(
+            cost + other[0] + inverse.operator.cost, Call(inverse.operator, tuple(map(expression_of, pair)))
+        )
+        right = inverse.operator.evaluate(pair[0][0], pair[1][0]) == self.outputs
+        if right and (self._met is None or found.cost < self._met.cost):
+            self._met, self._news = found, True
+
+    def _there(self, column: Column) -> Column:
+        """Give the part of a column where the output is not zero."""
+        return tuple([column[i] for i in self._telling or ()])
 
     def show_conditions(self, cost: int, entries: Iterable[Entry]) -> None:
         """Take in conditions."""
@@ -104,14 +180,17 @@ class Assembly:
         if not self._news:
             return None
         self._stop = self.work + work
-        best: Found | None = None
+        best = self._met if self._met and self._believed(self._met) else None
         for cases in range(1, (MAX_CASES if self._choose else 1) + 1):
             found = self._decide(self.everything, cases)
-            if found and (self._ceiling is None or found.cost <= self._ceiling):
-                best = found
+            if found and self._believed(found):
+                best = found if best is None or found.cost < best.cost else best
                 break
         self._news = self.work >= self._stop
         return best
+
+    def _believed(self, found: Found) -> bool:
+        return self._ceiling is None or found.cost <= self._ceiling
 
     def _decide(self, mask: int, cases: int) -> Found | None:
         """Find the cheapest decision list with at most ``cases`` cases that is right on ``mask``."""
@@ -225,3 +304,9 @@ def _slices(output: Any) -> frozenset[Any]:
         return frozenset()
     length = len(output)
     return frozenset(output[i:j] for i in range(length) for j in range(i, length + 1)) | {output[:0]}
+
+
+def _size_of(parts: frozenset[Any]) -> float:
+    """Estimate the bytes of a set of parts from every 64th of them."""
+    measured = list(islice(parts, 0, None, SAMPLED))
+    return getsizeof(parts) + (size_of_new(measured) / len(measured) * len(parts) if measured else 0.0)

@@ -16,9 +16,6 @@ from hypotheses.search.language import UNDEFINED, Column, Expression, Problem, e
 FIRST_EXAMPLES = 5
 """How many distinct examples enumeration starts with."""
 
-MAX_STORED = 1_500_000
-"""How many expressions are kept at most, of about half a kilobyte each."""
-
 ASSEMBLE_EVERY = 20_000
 """How many terms are built at least between two attempts to assemble a solution."""
 
@@ -43,7 +40,7 @@ class Engine:
     def steps(self) -> Iterator[Expression | None]:
         """Yield a solution where one is found, and ``None`` after every other slice of work.
 
-        Ends when nothing is left to try, or as much is stored as may be.
+        Ends when nothing is left to try.
         """
         chosen = _diverse(self.problem)
         while True:
@@ -91,8 +88,6 @@ class Engine:
             if best and (level > best.cost or enumeration.built >= wait_until):
                 yield best.expression
             yield None
-            if enumeration.stored >= MAX_STORED:
-                return
         if found := best or assembly.assemble(ASSEMBLE_EVERY):
             yield found.expression
         self.exhausted = not enumeration.too_large

@@ -59,7 +59,7 @@ class SearchProposer:
             found, more = await asyncio.to_thread(advance, steps)
             if found:
                 proposed += 1
-                yield Proposal(Hypothesis(found.text, proposer=self.name), found.program)
+                yield Proposal(Hypothesis(found.rule, proposer=self.name), found.program)
         yield Report(Usage(terms=search.report.terms), NOTES[search.report.reason])
 
 

@@ -11,6 +11,8 @@ from hypotheses.search.engine import alternatives
 from hypotheses.search.guide import Guide
 from hypotheses.search.language import Expression, Problem
 from hypotheses.search.languages import engines_of
+from hypotheses.search.library import Library
+from hypotheses.search.storage import MEGABYTE, Storage
 from hypotheses.task import Task
 from sandboxes import Program
 
@@ -18,6 +20,12 @@ Reason = Literal["solved", "exhausted", "budget", "unsupported"]
 """How a search ended: with a solution, with every expression of the language tried, with its seconds, terms
 or memory used up, or at once, for want of a language that fits the task."""
 
+
+MEMORY_MB = 512
+"""How many megabytes a search stores at most, unless it is told otherwise."""
+
+WEIGH_EVERY = 4096
+"""After so many terms it is estimated how much is stored."""
 
 LEAST_EXTRA = 20_000
 """How many terms are built at least, after a first solution, in search of another."""
@@ -45,6 +53,11 @@ class Found:
     problem: Problem
     definition: str = ""
 
+    @property
+    def rule(self) -> str:
+        """The rule in words and, in a line of its own below, its definition, if it has one."""
+        return f"{self.text}\n{self.definition}" if self.definition else self.text
+
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
@@ -57,18 +70,25 @@ class SearchResult:
 class Search:
     """A search in steps, so that its driver can stop it between any two of them.
 
-    ``seconds`` and ``max_terms`` limit it; with ``max_terms`` alone, the same task gives the same steps.
-    ``guide`` orders it. ``report`` is up to date after every step.
+    ``seconds``, ``max_terms`` and ``memory_mb`` limit it; without the first, the same task gives the same
+    steps. ``guide`` orders it, ``library`` adds operators. ``report`` is up to date after every step.
     """
 
     def __init__(
-        self, task: Task, seconds: float | None, max_terms: int | None, guide: Guide | None = None
+        self,
+        task: Task,
+        seconds: float | None,
+        max_terms: int | None,
+        guide: Guide | None = None,
+        memory_mb: int = MEMORY_MB,
+        library: Library | None = None,
     ) -> None:
         self._started = time.monotonic()
         self._seconds = seconds
         self._max_terms = max_terms
-        self._engines = engines_of(task, guide)
-        self._terms = 0
+        self._storage = Storage(memory_mb * MEGABYTE)
+        self._engines = engines_of(task, guide, library)
+        self._terms = self._weighed = 0
         self._reason: Reason = "budget" if self._engines else "unsupported"
 
     @property
@@ -85,10 +105,11 @@ class Search:
         before = 0
         for engine in self._engines:
             first: Expression | None = None
-            for found in engine.steps():
+            for found in self._storage.charged(engine.steps()):
                 self._terms = before + engine.terms
-                first = found or (engine.pending if self._spent() else None)
-                if first or self._spent():
+                spent = self._spent()
+                first = found or (engine.pending if spent else None)
+                if first or spent:
                     break
                 yield None
             before = self._terms = before + engine.terms
@@ -105,7 +126,8 @@ class Search:
         self._reason = "solved"
         yield self._print(problem, first)
         before = self._terms
-        for other, terms in alternatives(problem, first, max(before, LEAST_EXTRA)):
+        others = alternatives(problem, first, max(before, LEAST_EXTRA))
+        for other, terms in self._storage.charged(others):
             self._terms = before + terms
             yield self._print(problem, other) if other else None
             if self._spent():
@@ -114,7 +136,12 @@ class Search:
     def _spent(self) -> bool:
         if self._seconds is not None and time.monotonic() - self._started >= self._seconds:
             return True
-        return self._max_terms is not None and self._terms >= self._max_terms
+        if self._max_terms is not None and self._terms >= self._max_terms:
+            return True
+        if self._terms - self._weighed < WEIGH_EVERY:
+            return False
+        self._weighed = self._terms
+        return self._storage.full
 
     def _print(self, problem: Problem, expression: Expression) -> Found:
         language = problem.language
@@ -130,14 +157,17 @@ def search(
     seconds: float | None = 10.0,
     max_terms: int | None = None,
     guide: Guide | None = None,
+    memory_mb: int = MEMORY_MB,
+    library: Library | None = None,
 ) -> SearchResult:
     """Search for the cheapest program that satisfies the examples of ``task``.
 
-    Where the task has a grammar, ``guide`` says what is cheap.
+    Where the task has a grammar, ``guide`` says what is cheap. ``library`` adds what was learned from other
+    solutions (``learn_library``).
 
     ``seconds`` and ``max_terms`` limit the search, ``None`` meaning no limit; ``max_terms`` alone makes it
-    deterministic. Runs in the calling thread.
+    deterministic. So does ``memory_mb``, how many megabytes it may store. Runs in the calling thread.
     """
-    run = Search(task, seconds, max_terms, guide)
+    run = Search(task, seconds, max_terms, guide, memory_mb, library)
     found = next((found for found in run.steps() if found), None)
     return SearchResult(found, run.report)

@@ -22,6 +22,7 @@ from hypotheses.search.language import (
 )
 from hypotheses.search.sygus_operators import COMMUTATIVE, NEEDS_LAST, OPERATORS
 from hypotheses.search.sygus_python import names_of, program_of
+from hypotheses.search.sygus_words import sentence_of_term
 from hypotheses.sygus.grammar import AnyConstant, Apply, Grammar, Literal, Symbol, Term, to_sexpr
 from hypotheses.sygus.sorts import parameter_sorts, sort_of
 from hypotheses.sygus.terms import bit_vector_width
@@ -40,7 +41,7 @@ def sygus_problem(task: Task, guide: Guide | None = None) -> Problem | None:
     ``guide`` makes the costs of its rules, instead of the project's own.
     """
     names = names_of(task.signature)
-    if task.grammar is None or names is None or task.signature.call.startswith("grid"):
+    if task.grammar is None or task.signature.call.startswith("grid"):
         return None
     sorts = parameter_sorts(task)
     builder = _Builder(task, task.grammar, sorts, guide)
@@ -55,15 +56,16 @@ def sygus_problem(task: Task, guide: Guide | None = None) -> Problem | None:
     def term(expression: Expression) -> Term:
         return term_of(expression, builder.kind_sorts)
 
-    def describe(expression: Expression) -> str:
+    def define(expression: Expression) -> str:
         return f"(define-fun {task.signature.name} ({parameters}) {returns} {to_sexpr(term(expression))})"
 
     language = Language(
         start=start,
         leaves=tuple(builder.leaves),
         operators=tuple(builder.operators),
-        describe=describe,
+        describe=lambda expression: sentence_of_term(term(expression)),
         implement=lambda expression: program_of(term(expression), task.signature, names, sorts),
+        define=define,
         fits=_size_limit(
             [*rows, outputs, [leaf.value for leaf in builder.leaves if isinstance(leaf, Constant)]],
             max((bit_vector_width(sort) or 0 for sort in builder.kind_sorts.values()), default=0),

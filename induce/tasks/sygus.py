@@ -15,13 +15,14 @@ Source: The SyGuS Language Standard, versions 1 and 2.1.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hypotheses.sygus.grammar import Apply, Grammar, Literal, Term
 from hypotheses.sygus.semantics import Value, evaluate
-from hypotheses.sygus.sexpr import Atom, Sexpr, SexprError, SList, flat, read_sexprs
+from hypotheses.sygus.sexpr import Atom, Sexpr, SexprError, SList, flat, read_sexprs, shorten
 from hypotheses.sygus.sorts import parameter_sorts, result_sort, sort_of
 from hypotheses.sygus.terms import (
     Definitions,
@@ -171,6 +172,7 @@ class _File:
         if grammar is not None:
             start = grammar.nonterminals[0]
             _expect_sort(line, f"the start symbol {start.name}", result, start.sort)
+            _expect_terms(line, grammar)
         return _SynthFun(name, variables, result, grammar, line)
 
     def _examples(self, line: int, constraint: Term) -> Iterator[Example]:
@@ -233,6 +235,46 @@ def _constant(line: int, what: str, sort: str, term: Term) -> Value:
 def _expect_sort(line: int, what: str, wanted: str, found: str) -> None:
     if found != wanted:
         raise SexprError(line, f"expected {what} to be of sort {wanted}, found {found}")
+
+
+def _expect_terms(line: int, grammar: Grammar) -> None:
+    """Refuse a grammar without a single term. Other non-terminals may have none: they are never of use."""
+    start = grammar.nonterminals[0].name
+    terminating = _terminating(grammar)
+    if start not in terminating:
+        others = [name for name in grammar.by_name if name not in terminating and name != start]
+        names = shorten(name if index == 0 else f", {name}" for index, name in enumerate(others))
+        raise SexprError(
+            line,
+            f"no term can be derived from {shorten([start])}{f', nor from {names}' if others else ''}: every "
+            "production leads to such a non-terminal again; expected one that ends, such as a constant or a "
+            "parameter",
+        )
+
+
+def _terminating(grammar: Grammar) -> set[str]:
+    """The non-terminals from which a term can be derived."""
+    needs: list[tuple[str, set[str]]] = []
+    users: defaultdict[str, list[int]] = defaultdict(list)
+    found: list[str] = []
+    for nonterminal in grammar.nonterminals:
+        for production in nonterminal.productions:
+            needed = {name for name in symbols(production) if name in grammar.by_name}
+            for name in needed:
+                users[name].append(len(needs))
+            needs.append((nonterminal.name, needed))
+            if not needed:
+                found.append(nonterminal.name)
+    known = set(found)
+    while found:
+        name = found.pop()
+        for index in users[name]:
+            user, missing = needs[index]
+            missing.discard(name)
+            if not missing and user not in known:
+                known.add(user)
+                found.append(user)
+    return known
 
 
 def _signature(function: _SynthFun) -> Signature:

@@ -107,7 +107,7 @@ def test_a_right_term_is_proposed_at_once_and_nothing_is_searched(sandbox):
     script = lambda request, sample: fenced(defined(RIGHT)) if sample == 2 else fenced(WRONG)  # noqa: E731
     _, proposals, reports = propose(script)
     assert [one.completion.sample for one in proposals] == [2]
-    assert proposals[0].hypothesis.text == defined(RIGHT)
+    assert proposals[0].hypothesis.definition == defined(RIGHT)
     assert terms_of(reports) == 0
     solver = Solver(proposer_of(script)[1], sandbox, config=SolverConfig(rounds=1, samples=1))
     solution = asyncio.run(solver.solve(TASK))
@@ -121,7 +121,7 @@ def test_right_terms_come_first_the_shortest_before_the_others_and_each_once():
     _, proposals, reports = propose(
         lambda request, sample: [longer, RIGHT, WRONG, defined(RIGHT)][sample], n=3
     )
-    assert [one.hypothesis.text for one in proposals][:2] == [defined(RIGHT), defined(longer)]
+    assert [one.hypothesis.definition for one in proposals][:2] == [defined(RIGHT), defined(longer)]
     assert proposals[0].completion.sample == 1
     assert terms_of(reports) > 0  # for the third
     assert all(one.completion is None for one in proposals[2:])

@@ -121,7 +121,7 @@ def test_what_is_found_is_a_term_of_the_grammar_right_by_the_standard_and_in_the
     task = parse_sygus(HEADER + constraints + "(check-synth)", "bits")
     result = search(task, seconds=None, max_terms=2_000_000)
     assert result.report.reason == "solved", result.report
-    function = parse_define_fun(result.found.text)
+    function = parse_define_fun(result.found.definition)
     assert is_term_of(function.body, task.grammar)
     sorts = {"x": "(_ BitVec 64)"}
     assert all(evaluate_by_the_standard(function.body, {"x": x}, sorts) == rule(x) for x in INPUTS)

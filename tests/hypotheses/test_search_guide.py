@@ -78,5 +78,5 @@ def test_a_guided_search_takes_fewer_terms_to_a_term_of_the_grammar():
     plain = search(task, seconds=None, max_terms=3_000_000)
     guided = search(task, seconds=None, max_terms=3_000_000, guide=Guide.from_completions([wrong]))
     assert guided.report.reason == "solved"
-    assert is_term_of(parse_define_fun(guided.found.text).body, task.grammar)
+    assert is_term_of(parse_define_fun(guided.found.definition).body, task.grammar)
     assert guided.report.terms < plain.report.terms / 2
