@@ -34,12 +34,23 @@ def rows_of(task: Task) -> tuple[tuple[Row, ...], tuple[Any, ...], tuple[Row, ..
 
 
 def kind_of(values: tuple[Any, ...]) -> str | None:
-    """Give the kind that all ``values`` share: ``str``, ``int``, ``bool`` or ``list`` (of int)."""
+    """Give the kind that all ``values`` share; ``None`` where there is none.
+
+    Kinds are ``str``, ``bool``, ``int``, ``float`` (and ints among them), ``list`` (of ints), ``texts``
+    (lists of str) and ``lists`` (of lists of ints); an empty list is of any of these.
+    """
     kinds = {_kind(value) for value in values}
-    return kinds.pop() if len(kinds) == 1 else None
+    if len(kinds) > 1:
+        kinds.discard("empty")
+    if kinds == {"int", "float"}:
+        return "float"
+    kind = kinds.pop() if len(kinds) == 1 else None
+    return "list" if kind == "empty" else kind
 
 
 def _kind(value: Any) -> str | None:
-    if isinstance(value, tuple):
-        return "list" if all(type(item) is int for item in value) else None
-    return {str: "str", int: "int", bool: "bool"}.get(type(value))
+    if not isinstance(value, tuple):
+        return {str: "str", int: "int", bool: "bool", float: "float"}.get(type(value))
+    if not value:
+        return "empty"
+    return {"int": "list", "str": "texts", "list": "lists"}.get(str(kind_of(value)))

@@ -81,6 +81,39 @@ def joining(kind: str) -> Operator:
     return on_values(f"{kind} {kind} -> {kind}", lambda x, y: x + y, "_0 + _1", "_0 followed by _1", cost=2)
 
 
+def arithmetic(kind: str) -> tuple[Inverse, ...]:
+    """Give the sums, differences, products and quotients of two numbers of a kind, which can be turned round.
+
+    Of whole numbers there are no quotients: what was cut off cannot be told.
+    """
+    plus, minus, times, over = (
+        on_values(
+            f"{kind} {kind} -> {kind}", function, f"_0 {sign} _1", f"_0 {word} _1", commutative=commutes
+        )
+        for function, sign, word, commutes in (
+            (lambda a, b: a + b, "+", "plus", True),
+            (lambda a, b: a - b, "-", "minus", False),
+            (lambda a, b: a * b, "*", "times", True),
+            (lambda a, b: a / b, "/", "divided by", False),
+        )
+    )
+    quotients = [Inverse(over, lambda result, b: result * b, known=1)] if kind == "float" else []
+    return (
+        Inverse(plus, lambda result, a: result - a),
+        Inverse(minus, lambda result, a: a - result),
+        Inverse(minus, lambda result, b: result + b, known=1),
+        Inverse(times, _quotient, nothing=True),
+        *quotients,
+    )
+
+
+def _quotient(product: Any, factor: Any) -> Any:
+    quotient = product // factor
+    if quotient * factor != product:
+        raise ValueError(f"{product} is no multiple of {factor}")
+    return quotient
+
+
 def choosing(kind: str) -> Operator:
     """Give the operator that chooses between two values of a kind."""
     return on_values(
@@ -90,6 +123,21 @@ def choosing(kind: str) -> Operator:
         "_1 if _0, otherwise _2",
         cost=3,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Inverse:
+    """An operator of two arguments of one kind that can be turned round.
+
+    ``missing`` takes a result and one argument and gives the other; raises one of ``UNDEFINED`` where there
+    is none. ``known`` is the place of the argument that it takes. Where ``nothing`` is set, a result of zero
+    does not tell the other argument.
+    """
+
+    operator: Operator
+    missing: Callable[[Any, Any], Any]
+    known: int = 0
+    nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +152,11 @@ class Call:
         """The operator's cost and that of all arguments."""
         return self.operator.cost + sum(argument.cost for argument in self.arguments)
 
+    @property
+    def kind(self) -> str:
+        """The kind of its results."""
+        return self.operator.result
+
 
 Expression = Variable | Constant | Call
 
@@ -114,9 +167,11 @@ class Language:
 
     ``start`` is the kind of expression wanted. ``concatenations`` and ``conditionals`` give, by kind of
     result, the operators that join two sequences (an associative ``++``) and that choose between two
-    values (condition, then, else): the search also builds these backwards, from the outputs.
+    values (condition, then, else): the search also builds these backwards, from the outputs, and so it does
+    with the ``inverses``.
     ``fits`` says whether a column is small enough to be kept. ``describe`` gives the rule in words,
     ``implement`` the program, and ``define`` the text of a definition where the language has one of its own.
+    ``given`` are expressions to start from as from leaves, at their own cost.
 
     What is built backwards fits few examples all too easily. So each branch of a choice must be right on
     ``least_cover`` of the examples, an expression costlier than ``ceiling`` is not believed, and one that is
@@ -129,9 +184,11 @@ class Language:
     describe: Callable[[Expression], str]
     implement: Callable[[Expression], Program]
     define: Callable[[Expression], str] | None = None
+    given: tuple[Call, ...] = ()
     fits: Callable[[Column], bool] = field(default=lambda _: True)
     concatenations: Mapping[str, Operator] = field(default_factory=dict)
     conditionals: Mapping[str, Operator] = field(default_factory=dict)
+    inverses: Mapping[str, tuple[Inverse, ...]] = field(default_factory=dict)
     least_cover: int = 1
     ceiling: int | None = None
     patience: int = 10_000

@@ -2,50 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from dataclasses import replace
 
+from hypotheses.search.deduction import DeductionEngine
 from hypotheses.search.engine import Engine
 from hypotheses.search.guide import Guide
-from hypotheses.search.language import Expression, Problem
+from hypotheses.search.interleaving import Interleaved, Searcher
+from hypotheses.search.language import Problem
+from hypotheses.search.library import Library
 from hypotheses.search.lists import LISTS
 from hypotheses.search.moments import MOMENTS, MomentEngine
 from hypotheses.search.numbers import NUMBERS, NumberEngine
+from hypotheses.search.records import RecordEngine
 from hypotheses.search.strings import STRINGS
 from hypotheses.search.sygus import sygus_problem
+from hypotheses.search.values import VALUES
 from hypotheses.task import Task
 
+MANY_EXAMPLES = 16
+"""With so many examples, what a large language finds is as good as what a small one does."""
 
-class Searcher(Protocol):
-    """What searches for expressions that solve ``problem``, in steps.
-
-    ``terms`` counts the work, ``exhausted`` says at the end that there is nothing left to try, and
-    ``pending`` is a solution that still waits for a cheaper one.
-    """
-
-    problem: Problem
-    terms: int
-    exhausted: bool
-    pending: Expression | None
-
-    def steps(self) -> Iterator[Expression | None]:
-        """Yield solutions, and ``None`` after every other slice of work."""
-        ...
+HEAD_START = 400_000
+"""By how many terms the small language goes ahead where there are fewer."""
 
 
-def engines_of(task: Task, guide: Guide | None = None) -> list[Searcher]:
+def engines_of(task: Task, guide: Guide | None = None, library: Library | None = None) -> list[Searcher]:
     """Give what searches for a solution of ``task``, in this order; nothing where no language here fits.
 
-    A task with a grammar is searched in that grammar and no other, and ``guide`` is for that.
+    A task with a grammar is searched in that grammar and no other, and ``guide`` is for that. ``library``
+    extends the languages.
     """
+
+    def extended(problem: Problem) -> Problem:
+        return problem if library is None else replace(problem, language=library.extend(problem.language))
+
     if task.grammar is not None:
         in_grammar = sygus_problem(task, guide)
-        return [] if in_grammar is None else [Engine(in_grammar)]
+        return [] if in_grammar is None else [Engine(extended(in_grammar))]
     found: list[Searcher] = []
     if (moments := MOMENTS.problem(task)) is not None:
         found.append(MomentEngine(moments))
     if (numbers := NUMBERS.problem(task)) is not None:
         found.append(NumberEngine(numbers))
-    if (general := LISTS.problem(task) or STRINGS.problem(task)) is not None:
-        found.append(Engine(general))
+    general: list[Searcher] = []
+    if (small := LISTS.problem(task) or STRINGS.problem(task)) is not None:
+        general.append(Engine(extended(small)))
+    if (record := RecordEngine.of(task)) is not None:
+        general.append(record)
+    if (large := VALUES.problem(task)) is not None:
+        general.append(DeductionEngine(extended(large)))
+    if general:
+        many = len(task.examples) >= MANY_EXAMPLES or small is None
+        found.append(Interleaved(general, 0 if many else HEAD_START))
     return found

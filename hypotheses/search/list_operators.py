@@ -13,9 +13,6 @@ from hypotheses.search.language import choosing, joining, on_values
 
 List = tuple[int, ...]
 
-LOCALS = ("a", "accumulate", "b", "index", "item", "pairwise", "prod")
-"""Names that the printed Python uses itself."""
-
 IMPORTS = {
     "accumulate": "from itertools import accumulate\n",
     "pairwise": "from itertools import pairwise\n",

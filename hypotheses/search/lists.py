@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from hypotheses.search.language import Column, Constant
-from hypotheses.search.list_operators import IMPORTS, KINDS, LOCALS, MAX_LENGTH, OPERATORS
+from hypotheses.search.list_operators import IMPORTS, KINDS, MAX_LENGTH, OPERATORS
 from hypotheses.search.vocabulary import Vocabulary
 
 
@@ -68,7 +68,7 @@ LISTS = Vocabulary(
     operators=OPERATORS,
     constants=_constants,
     limit=_limit,
-    locals=LOCALS,
+    sequences=("list",),
     imports=IMPORTS,
 )
 """Lists of integers, integers and bools."""

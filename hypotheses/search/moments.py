@@ -139,6 +139,7 @@ MOMENTS = Vocabulary(
     operators=(),
     constants=lambda _columns, _outputs: (),
     limit=lambda _: lambda _: True,
+    sequences=("str",),
     locals=("read_moment", "floor_moment", "timedelta", "datetime", "re", "MONTHS"),
     imports={"read_moment": source_of(helper)},
 )

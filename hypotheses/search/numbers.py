@@ -70,6 +70,7 @@ NUMBERS = Vocabulary(
     operators=(),
     constants=lambda _columns, _outputs: (),
     limit=lambda _: lambda _: True,
+    sequences=("str",),
     locals=("read_number", "round_number", "write_number", "decimal", "Decimal", "re"),
     imports={"read_number": source_of(helper)},
 )

@@ -17,7 +17,8 @@ def python_of(expression: Expression, names: dict[str, str]) -> ast.expr:
         case Constant(value=value):
             return literal(value)
         case Call(operator=operator, arguments=arguments):
-            return fill(operator.python, *(python_of(argument, names) for argument in arguments))
+            parts = [python_of(argument, names) for argument in arguments]
+            return fill(operator.python, *parts, taken=names.values())
 
 
 def sentence_of(expression: Expression) -> str:
@@ -31,10 +32,8 @@ def phrase_of(expression: Expression) -> str:
     match expression:
         case Variable(name=name):
             return name
-        case Constant(value=tuple(items)):
-            return repr(list(items))
         case Constant(value=value):
-            return repr(value)
+            return ast.unparse(literal(value))
         case Call(operator=operator, arguments=arguments):
             return re.sub(
                 r"_(\d)(th)?",

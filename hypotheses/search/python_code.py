@@ -14,16 +14,29 @@ from hypotheses.task import Signature
 from sandboxes import Program
 
 
-def fill(template: str, *arguments: ast.expr) -> ast.expr:
-    """Parse ``template`` and put ``arguments`` in the places of ``_0``, ``_1`` and so on."""
-    places = {f"_{i}": argument for i, argument in enumerate(arguments)}
+def fill(template: str, *arguments: ast.expr, taken: Collection[str] = ()) -> ast.expr:
+    """Parse ``template`` and put ``arguments`` in the places of ``_0``, ``_1`` and so on.
+
+    Loop variables of the template that are ``taken`` get other names.
+    """
+    places: dict[str, ast.expr] = {f"_{i}": argument for i, argument in enumerate(arguments)}
+    for name in _loop_variables(template):
+        if name in taken:
+            free = name
+            while free in taken:
+                free += "_"
+            places[name] = ast.Name(free, ast.Load())
     filled: ast.expr = _Fill(places).visit(copy.deepcopy(_parse(template)))
     return filled
 
 
 def literal(value: object) -> ast.expr:
     """Give the expression that ``repr`` writes for ``value``; a tuple is written as a list."""
-    return copy.deepcopy(_parse(repr(list(value)) if isinstance(value, tuple) else repr(value)))
+    return copy.deepcopy(_parse(repr(_listed(value))))
+
+
+def _listed(value: object) -> object:
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
 
 
 def hexadecimal(value: int, width: int) -> ast.expr:
@@ -34,11 +47,8 @@ def hexadecimal(value: int, width: int) -> ast.expr:
     return literal(value) if value < 10 else ast.Name(f"0x{value:0{-(-width // 4)}x}", ast.Load())
 
 
-def identifiers(signature: Signature, reserved: Collection[str] = ()) -> dict[str, str] | None:
-    """Give the Python identifier of each parameter, none of them a keyword, a built-in or ``reserved``.
-
-    ``None`` where arguments are passed by names that cannot be kept.
-    """
+def identifiers(signature: Signature, reserved: Collection[str] = ()) -> dict[str, str]:
+    """Give the Python identifier of each parameter, none of them a keyword, a built-in or ``reserved``."""
     taken = {*reserved, *keyword.kwlist, *dir(builtins)}
     found: dict[str, str] = {}
     for parameter in signature.parameters:
@@ -48,24 +58,39 @@ def identifiers(signature: Signature, reserved: Collection[str] = ()) -> dict[st
             name += "_"
         taken.add(name)
         found[parameter.name] = name
-    if signature.call == "keyword" and any(old != new for old, new in found.items()):
-        return None
     return found
 
 
 def program(
     signature: Signature, names: Mapping[str, str], body: ast.expr, helpers: Iterable[str] = ()
 ) -> Program:
-    """Write the function that returns ``body``; ``names`` are its parameters' identifiers."""
+    """Write the function that returns ``body``; ``names`` are its parameters' identifiers.
+
+    Where arguments are passed by names that are none of these, another function takes them.
+    """
     function = signature.name if signature.name.isidentifier() else re.sub(r"\W", "_", f"f_{signature.name}")
     expression = ast.unparse(ast.fix_missing_locations(_Tidy().visit(copy.deepcopy(body))))
-    source = f"def {function}({', '.join(names.values())}):\n    return {expression}\n"
-    return Program("\n\n".join([*helpers, source]), function, signature.call)
+    passed_on = signature.call == "keyword" and any(old != new for old, new in names.items())
+    rule = f"{function}_of" if passed_on else function
+    sources = [f"def {rule}({', '.join(names.values())}):\n    return {expression}\n"]
+    if passed_on:
+        taken = ", ".join(f"arguments[{name!r}]" for name in names)
+        sources.append(f"def {function}(**arguments):\n    return {rule}({taken})\n")
+    return Program("\n\n".join([*helpers, *sources]), function, signature.call)
 
 
 @cache
 def _parse(template: str) -> ast.expr:
     return ast.parse(template, mode="eval").body
+
+
+@cache
+def _loop_variables(template: str) -> frozenset[str]:
+    """Give the names that the template's comprehensions and lambdas bind."""
+    nodes = list(ast.walk(_parse(template)))
+    targets = [node.target for node in nodes if isinstance(node, ast.comprehension)]
+    named = [node for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+    return frozenset([node.id for node in named] + [node.arg for node in nodes if isinstance(node, ast.arg)])
 
 
 class _Fill(ast.NodeTransformer):
@@ -76,6 +101,10 @@ class _Fill(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         return copy.deepcopy(self.places.get(node.id, node))
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        renamed = self.places.get(node.arg)
+        return ast.arg(renamed.id) if isinstance(renamed, ast.Name) else node
 
 
 class _Tidy(ast.NodeTransformer):

@@ -11,9 +11,6 @@ import re
 
 from hypotheses.search.language import Operator, choosing, joining, on_values
 
-LOCALS = ("item", "re")
-"""Names that the printed Python uses itself."""
-
 IMPORTS = {"re": "import re\n"}
 """What the printed Python must import for such a name."""
 

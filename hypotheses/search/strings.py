@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from hypotheses.search.language import Column, Constant
-from hypotheses.search.string_operators import IMPORTS, KINDS, LOCALS, OPERATORS
+from hypotheses.search.string_operators import IMPORTS, KINDS, OPERATORS
 from hypotheses.search.vocabulary import Vocabulary
 
 MAX_MARKS = 8
@@ -88,7 +88,7 @@ STRINGS = Vocabulary(
     operators=OPERATORS,
     constants=_constants,
     limit=_limit,
-    locals=LOCALS,
+    sequences=("str",),
     imports=IMPORTS,
 )
 """Strings, integers and bools."""

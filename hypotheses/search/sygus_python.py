@@ -112,8 +112,8 @@ def program_of(
     return program(signature, names, body, [HELPERS[name] for name in sorted(printer.used)])
 
 
-def names_of(signature: Signature) -> dict[str, str] | None:
-    """Give the identifiers of the parameters, ``None`` where they cannot be kept."""
+def names_of(signature: Signature) -> dict[str, str]:
+    """Give the identifiers of the parameters."""
     return identifiers(signature, HELPERS)
 
 

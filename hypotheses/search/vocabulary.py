@@ -15,6 +15,7 @@ from hypotheses.search.language import (
     Operator,
     Problem,
     Variable,
+    arithmetic,
     choosing,
     joining,
 )
@@ -32,27 +33,32 @@ CEILING = 24
 PATIENCE = 50_000
 """How many terms per unit of its cost such an expression waits for a cheaper one."""
 
+MANY_EXAMPLES = 16
+"""With so many examples a tenth of that is enough, and twice the cost is believed: chance is left little."""
+
 
 @dataclass(frozen=True)
 class Vocabulary:
     """The words of a language, before a task gives them variables and constants.
 
-    ``kinds`` are those that arguments and outputs may have, the sequences first. ``constants`` picks
-    constants, and ``limit`` the sizes to keep to, from the columns of the arguments and the outputs.
-    ``locals`` are the names that the operators' Python uses, ``imports`` the lines that some of them need.
+    ``kinds`` are those that arguments and outputs may have, ``sequences`` those of them that can be joined.
+    ``constants`` picks constants, and ``limit`` the sizes to keep to, from the columns of the arguments and
+    the outputs. ``imports`` are the lines that names in the operators' Python need, ``locals`` the other
+    names that these lines define.
     """
 
     kinds: tuple[str, ...]
     operators: tuple[Operator, ...]
     constants: Callable[[Sequence[Column], Column], Iterable[Constant]]
     limit: Callable[[Sequence[Column]], Callable[[Column], bool]]
-    locals: tuple[str, ...]
     imports: Mapping[str, str]
+    sequences: tuple[str, ...]
+    locals: tuple[str, ...] = ()
 
     def problem(self, task: Task) -> Problem | None:
         """Put ``task`` into the language; ``None`` where a value has none of its kinds."""
-        names = identifiers(task.signature, self.locals)
-        if names is None or task.signature.call.startswith("grid"):
+        names = identifiers(task.signature, [*self.imports, *self.locals])
+        if task.signature.call.startswith("grid"):
             return None
         rows, outputs, queries = rows_of(task)
         columns = list(zip(*rows, strict=True))
@@ -69,7 +75,7 @@ class Vocabulary:
         def implement(expression: Expression) -> Program:
             body = python_of(expression, names)
             used = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)}
-            imports = [line for name, line in self.imports.items() if name in used]
+            imports = dict.fromkeys(line for name, line in self.imports.items() if name in used)
             return program(task.signature, names, body, ["".join(imports)] if imports else [])
 
         few = len(rows) < 2 * LEAST_COVER
@@ -80,10 +86,11 @@ class Vocabulary:
             describe=sentence_of,
             implement=implement,
             fits=self.limit([*columns, outputs]),
-            concatenations={self.kinds[0]: joining(self.kinds[0])},
+            concatenations={kind: joining(kind) for kind in self.sequences},
             conditionals={} if few else {kind: choosing(kind) for kind in self.kinds},
+            inverses={kind: arithmetic(kind) for kind in ("int", "float")},
             least_cover=LEAST_COVER,
-            ceiling=CEILING,
-            patience=PATIENCE,
+            ceiling=CEILING * (1 if len(rows) < MANY_EXAMPLES else 2),
+            patience=PATIENCE if len(rows) < MANY_EXAMPLES else PATIENCE // 10,
         )
         return Problem(language, rows, outputs, queries)

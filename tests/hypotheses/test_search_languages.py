@@ -3,12 +3,13 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from search_expressions import NUMBERS, TEXTS, VALUES_OF, assert_agree, expressions, problem_in
 
 from hypotheses.equality import equal
-from hypotheses.search.language import UNDEFINED, Call, Constant, Variable, evaluate
+from hypotheses.search.language import Call, Variable, evaluate
 from hypotheses.search.list_operators import OPERATORS as LIST_OPERATORS
 from hypotheses.search.lists import LISTS
-from hypotheses.search.python_code import fill
+from hypotheses.search.python_code import fill, program
 from hypotheses.search.string_operators import OPERATORS as STRING_OPERATORS
 from hypotheses.search.strings import STRINGS
 from hypotheses.search.sygus import sygus_problem, term_of
@@ -18,66 +19,13 @@ from hypotheses.sygus.semantics import evaluate as evaluate_by_the_standard
 from hypotheses.task import Example, Parameter, Signature, Task
 from sandboxes import Limits, Program
 
-NUMBERS = st.integers(-3, 9)
-TEXTS = st.text("aB1 ,.", max_size=8)
-VALUES = {
-    "int": NUMBERS,
-    "bool": st.booleans(),
-    "list": st.lists(NUMBERS, max_size=6).map(tuple),
-    "str": TEXTS,
-    "mark": st.sampled_from([" ", ",", "."]),
-}
-
-
-def expressions(operators, variables, kind, depth):
-    """Random expressions of ``kind``."""
-    leaves = [st.just(variable) for variable in variables if variable.kind == kind]
-    leaves.append(VALUES[kind].map(lambda value: Constant(value, kind)))
-    heads = [operator for operator in operators if operator.result == kind]
-    if depth == 0 or not heads:
-        return st.one_of(leaves)
-
-    def call(operator):
-        arguments = [expressions(operators, variables, k, depth - 1) for k in operator.arguments]
-        return st.tuples(*arguments).map(lambda chosen: Call(operator, chosen))
-
-    return st.one_of(*leaves, st.sampled_from(heads).flatmap(call))
-
-
-def value_of(expression, row):
-    """The one value of ``expression``, or None where it has none; None is no value of any language."""
-    try:
-        return evaluate(expression, [row])[0]
-    except UNDEFINED:
-        return None
-
-
-def assert_agree(sandbox, program, expression, rows):
-    """The program gives what the evaluators say, on every row where they say anything.
-
-    Elsewhere it may still have a value, for Python leaves unevaluated what an empty loop does not need.
-    """
-    inputs = [[list(value) if isinstance(value, tuple) else value for value in row] for row in rows]
-    runs = sandbox.run(program, inputs, Limits())
-    for row, run in zip(rows, runs, strict=True):
-        value = value_of(expression, row)
-        if value is not None:
-            assert run.ok, (program.source, row, run)
-            assert equal(run.value, value), (program.source, row, run.value, value)
-
-
-def problem_in(vocabulary, values, output):
-    parameters = tuple(Parameter(f"x{i}") for i in range(len(values)))
-    task = Task("random", (Example(list(values), output),), (), Signature(parameters, call="positional"))
-    return vocabulary.problem(task)
-
 
 @settings(deadline=None, max_examples=150)
 @given(data=st.data(), kind=st.sampled_from(["list", "int", "bool"]))
 def test_python_of_the_list_language_means_what_was_evaluated(sandbox, data, kind):
     variables = (Variable("x0", "list", 0), Variable("x1", "int", 1))
     expression = data.draw(expressions(LIST_OPERATORS, variables, kind, 2))
-    rows = data.draw(st.lists(st.tuples(VALUES["list"], NUMBERS), min_size=1, max_size=3))
+    rows = data.draw(st.lists(st.tuples(VALUES_OF["list"], NUMBERS), min_size=1, max_size=3))
     problem = problem_in(LISTS, ([1], 2), [1])
     assert_agree(sandbox, problem.language.implement(expression), expression, rows)
 
@@ -190,11 +138,17 @@ def test_helpers_stand_only_in_programs_that_use_them():
     )
 
 
-def test_parameters_that_are_no_identifiers_are_renamed_unless_they_are_passed_by_name():
+def test_parameters_that_are_no_identifiers_are_renamed():
     parameters = (Parameter("first-name"), Parameter("len"), Parameter("item"))
-    renamed = names_of(Signature(parameters, call="positional"))
-    assert renamed == {"first-name": "first_name", "len": "len_", "item": "item"}
-    assert names_of(Signature(parameters, call="keyword")) is None
+    names = names_of(Signature(parameters, call="positional"))
+    assert names == {"first-name": "first_name", "len": "len_", "item": "item"}
+
+
+def test_arguments_passed_by_name_are_passed_on_where_their_names_cannot_be_kept(sandbox):
+    signature = Signature((Parameter("first-name"), Parameter("len")), call="keyword")
+    written = program(signature, names_of(signature), fill("first_name + len_"))
+    (run,) = sandbox.run(written, [{"first-name": "a", "len": "b"}], Limits())
+    assert run.value == "ab"
 
 
 def test_templates_keep_what_they_are_filled_with_apart():

@@ -78,8 +78,8 @@ def test_what_is_copied_is_no_number_and_no_moment():
 
 def test_texts_alone_are_searched_so():
     kinds = [type(one).__name__ for one in engines_of(Task.from_pairs([("a", "b")]))]
-    assert kinds == ["MomentEngine", "NumberEngine", "Engine"]
-    assert [type(one).__name__ for one in engines_of(Task.from_pairs([([1], [2])]))] == ["Engine"]
+    assert kinds == ["MomentEngine", "NumberEngine", "Interleaved"]
+    assert [type(one).__name__ for one in engines_of(Task.from_pairs([([1], [2])]))] == ["Interleaved"]
 
 
 YEARS = (datetime.fromisoformat("1000-01-01"), datetime.fromisoformat("9998-12-31"))
