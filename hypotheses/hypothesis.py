@@ -15,8 +15,8 @@ class Completion:
     """One answer of a language model, live or recorded, with what was asked.
 
     ``kind`` says what was asked for: ``hypothesis``, ``summary``, ``translation`` (a rule into Python),
-    ``program``, ``term`` (of the task's own grammar), ``answer`` (an output itself) or ``application`` (a rule
-    applied to an input).
+    ``program``, ``term`` (of the task's own grammar), ``answer`` (an output itself) or ``application`` (a
+    rule applied to an input).
     ``key`` is the content key of the request (``hypotheses.models.chat.request_key``), empty for a foreign
     transcript's; key and ``sample`` together name a completion. ``reasoning`` is what a reasoning model
     thought, apart from its answer; ``finish`` is ``length`` where the answer was cut off.

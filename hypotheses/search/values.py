@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -71,9 +72,8 @@ def _limit(columns: Sequence[Column]) -> Callable[[Column], bool]:
     values = list(chain.from_iterable(columns))
     sizes = [len(value) for value in values if isinstance(value, str | tuple)]
     longest = min(MAX_LENGTH, 2 * max([8, *sizes]))
-    largest = 10.0 * max([10.0, *(abs(number) for value in values for number in _numbers(value))]) ** 2
-    digits = max(sizes, default=0)
-    largest = max(largest, 10.0 ** min(digits, 30))
+    largest = 10 * max([10, *(math.ceil(abs(number)) for value in values for number in _numbers(value))]) ** 2
+    largest = max(largest, 10 ** min(max(sizes, default=0), 30))
 
     def fits(column: Column) -> bool:
         first = column[0]
@@ -88,10 +88,11 @@ def _limit(columns: Sequence[Column]) -> Callable[[Column], bool]:
 
 
 def _numbers(value: Any) -> Iterator[float]:
+    """Give the finite numbers in a value of the language."""
     if isinstance(value, tuple):
         for item in value:
             yield from _numbers(item)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif type(value) is int or (type(value) is float and math.isfinite(value)):
         yield value
 
 

@@ -6,12 +6,12 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_expressions import VALUES_OF, assert_agree, expressions, problem_in
+from search_expressions import VALUES_OF, assert_agree, expressions, listed, problem_in
 
 from hypotheses.equality import equal
 from hypotheses.search import search, tables
 from hypotheses.search.comprehensions import Source, endings, loop_over_both, loops_over
-from hypotheses.search.language import Call, Constant, Variable
+from hypotheses.search.language import Call, Constant, Variable, holds
 from hypotheses.search.value_operators import ELEMENTS, OPERATORS
 from hypotheses.search.values import VALUES
 from hypotheses.task import Task
@@ -168,3 +168,28 @@ def test_the_work_is_counted_and_limited():
     result = search(hopeless, seconds=None, max_terms=200_000)
     assert result.report.reason == "budget"
     assert 200_000 <= result.report.terms < 260_000
+
+
+NUMBERS = st.one_of(st.integers(), st.just(10**400), st.floats())
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(NUMBERS | st.text(max_size=300), NUMBERS), min_size=1, max_size=4))
+def test_no_number_is_too_large_or_too_odd(pairs):
+    """Whole numbers beyond all floats, infinities, what is not a number: a search ends as any other."""
+    result = search(Task.from_pairs(pairs), seconds=None, max_terms=3_000)
+    assert result.report.reason in {"solved", "budget", "exhausted", "unsupported"}
+
+
+DATA = st.one_of(VALUES_OF.values()).map(listed)
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data(), count=st.integers(1, 9))
+def test_no_task_makes_the_search_fail(data, count):
+    """Whatever its values: of one kind each, or of any."""
+    kinds = data.draw(st.lists(st.sampled_from([DATA, *VALUES_OF.values()]), min_size=2, max_size=4))
+    *inputs, output = [kind.map(listed) for kind in kinds]
+    pairs = data.draw(st.lists(st.tuples(st.tuples(*inputs).map(list), output), min_size=1, max_size=count))
+    result = search(Task.from_pairs(pairs, call="positional"), seconds=None, max_terms=60_000)
+    assert result.found is None or holds(result.found.expression, result.found.problem)
