@@ -1,5 +1,6 @@
-"""Concepts that outlive a task. So far only their shape; storing and recalling them is to come."""
+"""Concepts that outlive a task: stored, and found again."""
 
-from memory.concept import Concept
+from memory.concept import Concept, Provenance, Statistics
+from memory.query import Memory, Recalled, RecallQuery
 
-__all__ = ["Concept"]
+__all__ = ["Concept", "Memory", "Provenance", "RecallQuery", "Recalled", "Statistics"]
