@@ -13,7 +13,7 @@ from memory.concept import Concept
 class RecallQuery:
     """A task as a memory sees it: words, structural tokens such as ``grid``, ``same-shape``, and a signature.
 
-    ``clock`` is when it is asked: what was learned at that time or later is not recalled. ``None`` recalls all.
+    ``clock`` is when it is asked: what was learned then or later is not recalled. ``None`` recalls all.
     """
 
     text: str = ""
