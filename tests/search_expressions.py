@@ -15,7 +15,7 @@ VALUES_OF = {
     "list": st.lists(NUMBERS, max_size=6).map(tuple),
     "str": TEXTS,
     "mark": st.sampled_from([" ", ",", "."]),
-    "float": st.sampled_from([-2.5, 0.0, 0.125, 1.0, 3.75, 10]),
+    "float": st.sampled_from([-2.5, 0.0, 0.1, 0.2, 1.0, 3.75, 1e16, 10]),
     "texts": st.lists(st.text("aB1 ", max_size=4), max_size=4).map(tuple),
     "lists": st.lists(st.lists(NUMBERS, max_size=3).map(tuple), max_size=3).map(tuple),
 }

@@ -8,6 +8,9 @@ from hypotheses.task import Signature, Task
 
 Row = tuple[Any, ...]
 
+MAX_BITS = 14_000
+"""Larger numbers are no values here: Python does not even print them, unless it is told to."""
+
 
 def row_of(signature: Signature, value: Any) -> Row:
     """Spread one input over the parameters, as the call style says; lists are given as tuples."""
@@ -40,7 +43,7 @@ def kind_of(values: tuple[Any, ...]) -> str | None:
     (lists of str) and ``lists`` (of lists of ints); an empty list is of any of these.
     """
     kinds = {_kind(value) for value in values}
-    if len(kinds) > 1:
+    if "empty" in kinds and kinds <= {"empty", "list", "texts", "lists"} and len(kinds) > 1:
         kinds.discard("empty")
     if kinds == {"int", "float"}:
         return "float"
@@ -49,6 +52,8 @@ def kind_of(values: tuple[Any, ...]) -> str | None:
 
 
 def _kind(value: Any) -> str | None:
+    if type(value) is int and value.bit_length() > MAX_BITS:
+        return None
     if not isinstance(value, tuple):
         return {str: "str", int: "int", bool: "bool", float: "float"}.get(type(value))
     if not value:

@@ -131,6 +131,7 @@ class Ending:
 def endings(kind: str) -> list[Ending]:
     """Give what can be made of a loop over a sequence of a kind."""
     element = ELEMENTS.get(kind, "int")
+    result = kind if kind in ELEMENTS else "list"
     found = [*_SUMMARIES, *_MAPS]
     if kind == "str":
         found.append(
@@ -144,19 +145,18 @@ def endings(kind: str) -> list[Ending]:
                 whole=True,
             )
         )
-    elif kind in ELEMENTS:
+    else:
         found.append(
             Ending(
                 "filter",
                 "bool",
-                kind,
+                result,
                 lambda items, truths: tuple([i for i, t in zip(items, truths, strict=True) if t]),
                 "[TARGET for TARGET in ITERABLE if BODY]",
                 "the list of every EACH for which BODY",
                 whole=True,
             )
         )
-    result = kind if kind in ELEMENTS else "list"
     found += [
         Ending(
             "first",
@@ -267,7 +267,12 @@ class Source:
     def items(self, rows: Sequence[Sequence[Any]]) -> list[Sequence[Items]]:
         """Give the elements in each row; raises one of ``UNDEFINED`` where there are none to speak of."""
         columns = [evaluate(sequence, rows) for sequence in self.sequences]
-        return [self.loop.items(*values) for values in zip(*columns, strict=True)]
+        found = []
+        for values in zip(*columns, strict=True):
+            if not isinstance(values[0], int) and len(values[0]) > MAX_ITEMS:
+                raise ValueError(f"{len(values[0])} elements are too many to run over")
+            found.append(self.loop.items(*values))
+        return found
 
     def comprehension(self, ending: Ending, body: Expression) -> Call | None:
         """Give the expression of the arguments; ``None`` where the body cannot be put into words.
@@ -297,7 +302,7 @@ class Source:
         words = {"BODY": phrase_of(printed), "EACH": self.loop.phrase}
         operator = Operator(
             f"{ending.name} over {self.loop.iterable}",
-            (*(_kind_of(sequence) for sequence in self.sequences), *(variable.kind for variable in free)),
+            (*(sequence.kind for sequence in self.sequences), *(variable.kind for variable in free)),
             ending.result,
             _evaluator(self.loop, ending, _bound(body, free, bound), first),
             cost=self.loop.cost + ending.cost + body.cost - sum(variable.cost for variable in free),
@@ -321,10 +326,6 @@ def _evaluator(loop: Loop, ending: Ending, body: Expression, sequences: int) -> 
         return tuple(results)
 
     return run
-
-
-def _kind_of(expression: Expression) -> str:
-    return expression.operator.result if isinstance(expression, Call) else expression.kind
 
 
 def _bound(body: Expression, free: Sequence[Variable], bound: int) -> Expression:

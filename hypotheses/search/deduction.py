@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 
 from hypotheses.search.comprehensions import Items, Source, sources_of
 from hypotheses.search.engine import Engine
@@ -70,7 +71,7 @@ class DeductionEngine:
         self.exhausted = False
         self.pending: Expression | None = None
         self._whole = Engine(problem)
-        self._elements: set[tuple[str, int]] = set()
+        self._elements: set[tuple[str, bytes]] = set()
         self._features: dict[tuple[str, Column], Call] = {}
 
     def steps(self) -> Iterator[Expression | None]:
@@ -117,10 +118,12 @@ class DeductionEngine:
             self.terms += guess.terms - before
             before = guess.terms
             yield found if found is not None and holds(found, self.problem) else None
+        self.terms += guess.terms - before
         for expression in guess.summaries:
             if len(self._features) < MAX_FEATURES:
+                yield None
                 try:
-                    column = evaluate(expression, self.problem.rows)
+                    column = evaluate(expression, self.problem.rows[:MAX_EXAMPLES])
                 except UNDEFINED:
                     continue
                 if len(set(column)) > 1 and self.problem.language.fits(column):
@@ -143,7 +146,7 @@ class DeductionEngine:
 
     def _is_new(self, source: Source, items: list[Sequence[Items]]) -> bool:
         """Whether no cheaper source runs over the same elements."""
-        key = (source.loop.iterable, hash(tuple(map(tuple, items))))
+        key = (source.loop.iterable, blake2b(repr(items).encode(errors="surrogatepass")).digest())
         known = key in self._elements
         self._elements.add(key)
         return not known

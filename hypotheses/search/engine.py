@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from hypotheses.search.assembly import Assembly, Found
 from hypotheses.search.enumeration import Enumeration, expression_of
-from hypotheses.search.language import UNDEFINED, Column, Expression, Problem, evaluate
+from hypotheses.search.language import UNDEFINED, Column, Expression, Problem, evaluate, first_wrong
 
 FIRST_EXAMPLES = 5
 """How many distinct examples enumeration starts with."""
@@ -46,7 +46,7 @@ class Engine:
         while True:
             wrong = None
             for candidate in self._candidates(chosen):
-                wrong = self._counterexample(candidate) if candidate else None
+                wrong = first_wrong(candidate, self.problem) if candidate else None
                 if wrong is not None:
                     chosen = [*chosen, wrong]
                     break
@@ -77,7 +77,7 @@ class Engine:
                 assemble_at = enumeration.built + pause
                 found = assembly.assemble(min(pause, MAX_WORK))
                 if found and (best is None or found.cost < best.cost):
-                    if self._counterexample(found.expression) is not None:
+                    if first_wrong(found.expression, self.problem) is not None:
                         yield found.expression
                     wait_until = (
                         wait_until if best else 2 * enumeration.built + language.patience * found.cost
@@ -91,16 +91,6 @@ class Engine:
         if found := best or assembly.assemble(ASSEMBLE_EVERY):
             yield found.expression
         self.exhausted = not enumeration.too_large
-
-    def _counterexample(self, expression: Expression) -> int | None:
-        """Give the first example on which ``expression`` is wrong."""
-        for i, (row, output) in enumerate(zip(self.problem.rows, self.problem.outputs, strict=True)):
-            try:
-                if evaluate(expression, [row]) != (output,):
-                    return i
-            except UNDEFINED:
-                return i
-        return None
 
 
 def _diverse(problem: Problem) -> list[int]:
@@ -121,10 +111,15 @@ def alternatives(
 ) -> Iterator[tuple[Expression | None, int]]:
     """Yield expressions that satisfy the examples but answer the queries unlike ``solution`` or each other.
 
-    Builds about ``terms`` expressions, none where there are no queries. With every item, ``None`` after a
+    Builds about ``terms`` expressions, none where there are no queries, or the outputs are put together of
+    parts. With every item, ``None`` after a
     slice of work without one, comes the number built so far.
     """
-    if not problem.queries:
+    language = problem.language
+    makes = {one.kind for one in (*language.leaves, *language.given)} | {
+        one.result for one in language.operators
+    }
+    if not problem.queries or language.start not in makes:
         return
     examples = len(problem.rows)
     enumeration = Enumeration(problem.language, [*problem.rows, *problem.queries])

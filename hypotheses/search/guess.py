@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from hypotheses.search.language import (
     Language,
     Problem,
     Variable,
-    evaluate,
+    first_wrong,
     on_values,
 )
 
@@ -180,19 +180,25 @@ class Guess:
     def _search(self) -> Iterator[Expression | None]:
         """Search the body on few examples, and again with another where what it makes is wrong there."""
         chosen = list(self._items)
-        for restart in range(MAX_RESTARTS + 1):
-            wrong = None
-            for candidate in self._candidates(self._sample(chosen)):
-                wrong = self._counterexample(candidate) if candidate is not None else None
-                if wrong is None:
-                    yield candidate
-                elif wrong not in chosen and restart < MAX_RESTARTS:
-                    chosen = [wrong, *chosen]
-                    self._items[wrong] = self._source.items([self._problem.rows[wrong]])[0]
-                    break
-                wrong = None
+        for _ in range(MAX_RESTARTS):
+            wrong = yield from self._until_wrong(chosen)
             if wrong is None:
                 return
+            chosen = [wrong, *chosen]
+            self._items[wrong] = self._source.items([self._problem.rows[wrong]])[0]
+        for candidate in self._candidates(self._sample(chosen)):
+            if candidate is None or first_wrong(candidate, self._problem) is None:
+                yield candidate
+
+    def _until_wrong(self, chosen: list[int]) -> Generator[Expression | None, None, int | None]:
+        """Yield what is right on all examples; return another example on which something was wrong."""
+        for candidate in self._candidates(self._sample(chosen)):
+            wrong = None if candidate is None else first_wrong(candidate, self._problem)
+            if wrong is None:
+                yield candidate
+            elif wrong not in chosen:
+                return wrong
+        return None
 
     def _sample(self, chosen: list[int]) -> _Sample:
         index: dict[tuple[Any, ...], int] = {}
@@ -204,15 +210,6 @@ class Guess:
 
     def _elements(self, items: Sequence[Items]) -> Sequence[Any]:
         return [item[0] for item in items] if self._single else items
-
-    def _counterexample(self, candidate: Expression) -> int | None:
-        for i, (row, output) in enumerate(zip(self._problem.rows, self._problem.outputs, strict=True)):
-            try:
-                if evaluate(candidate, [row]) != (output,):
-                    return i
-            except UNDEFINED:
-                return i
-        return None
 
     def _candidates(self, sample: _Sample) -> Iterator[Expression | None]:
         """Yield comprehensions that are right on the sample, and ``None`` in between."""

@@ -33,14 +33,16 @@ class Searcher(Protocol):
 
 
 class Interleaved:
-    """Searchers that take turns, so that each has done as much work; the first has ``head_start`` terms more.
+    """Searchers that take turns, so that each has done as much work.
 
-    Where the first has a solution that waits for a cheaper one, the others wait, too. After a solution,
-    ``problem`` is that of the searcher that found it.
+    First each does ``opening`` terms; then the first goes ahead by ``head_start`` terms more. Where it has a
+    solution that waits for a cheaper one, the others wait, too. ``problem`` is that of the searcher that
+    found something last, or holds something back.
     """
 
-    def __init__(self, searchers: Sequence[Searcher], head_start: int) -> None:
+    def __init__(self, searchers: Sequence[Searcher], opening: int, head_start: int) -> None:
         self._searchers = list(searchers)
+        self._opening = opening
         self._head_start = head_start
         self._last = searchers[0]
 
@@ -62,26 +64,28 @@ class Interleaved:
     @property
     def pending(self) -> Expression | None:
         """A solution that one of them still holds back."""
-        for searcher in self._searchers:
-            if searcher.pending is not None:
-                self._last = searcher
-                return searcher.pending
-        return None
+        return self._last.pending
 
     def steps(self) -> Iterator[Expression | None]:
         """Yield solutions, and ``None`` after every other slice of work."""
         running = {place: searcher.steps() for place, searcher in enumerate(self._searchers)}
         while running:
-            waits = 0 in running and self._searchers[0].pending is not None
-            place = 0 if waits else min(running, key=self._work)
+            place = self._next(list(running))
+            searcher = self._searchers[place]
             try:
                 found = next(running[place])
             except StopIteration:
                 del running[place]
                 continue
-            if found is not None:
-                self._last = self._searchers[place]
+            holds_back = self._last.pending is None and searcher.pending is not None
+            if found is not None or holds_back:
+                self._last = searcher
             yield found
 
-    def _work(self, place: int) -> int:
-        return self._searchers[place].terms - (0 if place else self._head_start)
+    def _next(self, running: list[int]) -> int:
+        terms = {place: self._searchers[place].terms for place in running}
+        if min(terms.values()) >= self._opening and 0 in terms:
+            if self._searchers[0].pending is not None:
+                return 0
+            terms[0] -= self._head_start
+        return min(terms, key=lambda place: terms[place])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -97,17 +98,18 @@ def arithmetic(kind: str) -> tuple[Inverse, ...]:
             (lambda a, b: a / b, "/", "divided by", False),
         )
     )
-    quotients = [Inverse(over, lambda result, b: result * b, known=1)] if kind == "float" else []
+    decimals = kind == "float"
+    quotients = [Inverse(over, lambda result, b: result * b, known=1)] if decimals else []
     return (
         Inverse(plus, lambda result, a: result - a),
         Inverse(minus, lambda result, a: a - result),
         Inverse(minus, lambda result, b: result + b, known=1),
-        Inverse(times, _quotient, nothing=True),
+        Inverse(times, operator.truediv if decimals else _factor, nothing=True),
         *quotients,
     )
 
 
-def _quotient(product: Any, factor: Any) -> Any:
+def _factor(product: Any, factor: Any) -> Any:
     quotient = product // factor
     if quotient * factor != product:
         raise ValueError(f"{product} is no multiple of {factor}")
@@ -221,6 +223,17 @@ def holds(expression: Expression, problem: Problem) -> bool:
         return evaluate(expression, problem.rows) == problem.outputs
     except UNDEFINED:
         return False
+
+
+def first_wrong(expression: Expression, problem: Problem) -> int | None:
+    """Give the first example on which an expression is wrong or has no value."""
+    for i, (row, output) in enumerate(zip(problem.rows, problem.outputs, strict=True)):
+        try:
+            if evaluate(expression, [row]) != (output,):
+                return i
+        except UNDEFINED:
+            return i
+    return None
 
 
 def walk(expression: Expression) -> Iterator[Expression]:

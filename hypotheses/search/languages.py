@@ -17,13 +17,14 @@ from hypotheses.search.records import RecordEngine
 from hypotheses.search.strings import STRINGS
 from hypotheses.search.sygus import sygus_problem
 from hypotheses.search.values import VALUES
+from hypotheses.search.vocabulary import MANY_EXAMPLES
 from hypotheses.task import Task
 
-MANY_EXAMPLES = 16
-"""With so many examples, what a large language finds is as good as what a small one does."""
-
 HEAD_START = 400_000
-"""By how many terms the small language goes ahead where there are fewer."""
+"""By how many terms the small language goes ahead where there are few examples: a large one fits them all."""
+
+OPENING = 20_000
+"""How many terms each language gets before that: what is cheap in any of them comes first."""
 
 
 def engines_of(task: Task, guide: Guide | None = None, library: Library | None = None) -> list[Searcher]:
@@ -47,11 +48,11 @@ def engines_of(task: Task, guide: Guide | None = None, library: Library | None =
     general: list[Searcher] = []
     if (small := LISTS.problem(task) or STRINGS.problem(task)) is not None:
         general.append(Engine(extended(small)))
-    if (record := RecordEngine.of(task)) is not None:
+    if (record := RecordEngine.of(task, extended)) is not None:
         general.append(record)
     if (large := VALUES.problem(task)) is not None:
         general.append(DeductionEngine(extended(large)))
     if general:
         many = len(task.examples) >= MANY_EXAMPLES or small is None
-        found.append(Interleaved(general, 0 if many else HEAD_START))
+        found.append(Interleaved(general, OPENING, 0 if many else HEAD_START))
     return found

@@ -47,7 +47,7 @@ def _common_prefix(lists: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def _limit(columns: Sequence[Column]) -> Callable[[Column], bool]:
-    """Keep lists at most twice as long as the task's own, and integers up to a hundred times their square."""
+    """Keep lists at most twice as long as the task's own, and integers up to ten times their square."""
     values = list(chain.from_iterable(columns))
     longest = max([8, *(len(value) for value in values if isinstance(value, tuple))])
     largest = max([10, *(abs(number) for value in values for number in _numbers(value))])

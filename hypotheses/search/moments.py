@@ -76,6 +76,9 @@ MAX_EXAMPLES = 20
 SLICE = 500
 """States looked at between two steps."""
 
+MAX_READ = 1_000
+"""Longer texts are not read: what names a moment is short."""
+
 MAX_LENGTH = 60
 """Outputs longer than this are not cut into parts."""
 
@@ -184,7 +187,8 @@ class MomentEngine:
     def steps(self) -> Iterator[Expression | None]:
         """Yield the cheapest solution, if there is one, and ``None`` in between."""
         outputs = self._outputs
-        if max(map(len, outputs)) <= MAX_LENGTH and min(map(len, outputs)) > 0:
+        longest = max(len(text) for row in self._rows for text in row)
+        if longest <= MAX_READ and max(map(len, outputs)) <= MAX_LENGTH and min(map(len, outputs)) > 0:
             moments: list[_Moment] = []
             for moment in self._moments():
                 moments.append(moment)

@@ -33,6 +33,9 @@ from hypotheses.search.vocabulary import Vocabulary
 SCALES = ("1", "100", "1000", "0.001", "0.01", "10", "0.1", "1000000", "0.000001", "-1")
 STEPS = ("1", "0.5", "5", "10", "100", "1000", "0.25", "0.1", "0.01", "0.05", "25", "50", "20", "500")
 MODES = ("ROUND_HALF_UP", "ROUND_FLOOR", "ROUND_CEILING", "ROUND_DOWN", "ROUND_HALF_EVEN")
+MAX_READ = 10_000
+"""Longer texts are not read."""
+
 MAX_EXAMPLES = 20
 """What is found on so many examples is then tried on all."""
 
@@ -111,7 +114,8 @@ class NumberEngine:
 
     def steps(self) -> Iterator[Expression | None]:
         """Yield the cheapest solution, if there is one, and ``None`` in between."""
-        styles = [style for style in _taken_apart(self._outputs) if not self._copied(style.texts)]
+        short = all(len(text) <= MAX_READ for row in self._rows for text in row)
+        styles = [style for style in _taken_apart(self._outputs) if short and not self._copied(style.texts)]
         if styles:
             best: tuple[int, Expression] | None = None
             for cost, expression, column in self._numbers():

@@ -35,11 +35,21 @@ def phrase_of(expression: Expression) -> str:
         case Constant(value=value):
             return ast.unparse(literal(value))
         case Call(operator=operator, arguments=arguments):
+            infix = _SUM.match(operator.phrase)
+
+            def part(argument: Expression) -> str:
+                phrase = phrase_of(argument)
+                inner = isinstance(argument, Call) and _SUM.match(argument.operator.phrase)
+                return f"({phrase})" if infix and inner else phrase
+
             return re.sub(
                 r"_(\d)(th)?",
-                lambda place: (_ordinal if place[2] else phrase_of)(arguments[int(place[1])]),
+                lambda place: (_ordinal if place[2] else part)(arguments[int(place[1])]),
                 operator.phrase,
             )
+
+
+_SUM = re.compile(r"_\d (plus|minus|times|divided by|xor) _\d")
 
 
 def _ordinal(position: Expression) -> str:

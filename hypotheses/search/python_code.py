@@ -7,6 +7,7 @@ import builtins
 import copy
 import keyword
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 
@@ -20,11 +21,14 @@ def fill(template: str, *arguments: ast.expr, taken: Collection[str] = ()) -> as
     Loop variables of the template that are ``taken`` get other names.
     """
     places: dict[str, ast.expr] = {f"_{i}": argument for i, argument in enumerate(arguments)}
-    for name in _loop_variables(template):
+    loops = sorted(_loop_variables(template))
+    used = {*taken, *loops}
+    for name in loops:
         if name in taken:
             free = name
-            while free in taken:
+            while free in used:
                 free += "_"
+            used.add(free)
             places[name] = ast.Name(free, ast.Load())
     filled: ast.expr = _Fill(places).visit(copy.deepcopy(_parse(template)))
     return filled
@@ -52,7 +56,9 @@ def identifiers(signature: Signature, reserved: Collection[str] = ()) -> dict[st
     taken = {*reserved, *keyword.kwlist, *dir(builtins)}
     found: dict[str, str] = {}
     for parameter in signature.parameters:
-        name = re.sub(r"\W", "_", parameter.name)
+        name = re.sub(r"\W", "_", unicodedata.normalize("NFKC", parameter.name))  # as Python reads names
+        if not f"x{name}".isidentifier():
+            name = re.sub(r"[^a-zA-Z0-9_]", "_", name)
         name = name if name.isidentifier() else f"x_{name}"
         while name in taken:
             name += "_"
@@ -62,14 +68,22 @@ def identifiers(signature: Signature, reserved: Collection[str] = ()) -> dict[st
 
 
 def program(
-    signature: Signature, names: Mapping[str, str], body: ast.expr, helpers: Iterable[str] = ()
+    signature: Signature,
+    names: Mapping[str, str],
+    body: ast.expr,
+    helpers: Iterable[str] = (),
+    *,
+    tidy: bool = True,
 ) -> Program:
     """Write the function that returns ``body``; ``names`` are its parameters' identifiers.
 
-    Where arguments are passed by names that are none of these, another function takes them.
+    Where arguments are passed by names that are none of these, another function takes them. ``tidy`` sums up
+    constants and leaves out brackets, which changes what sums of decimals come to.
     """
-    function = signature.name if signature.name.isidentifier() else re.sub(r"\W", "_", f"f_{signature.name}")
-    expression = ast.unparse(ast.fix_missing_locations(_Tidy().visit(copy.deepcopy(body))))
+    helpers = list(helpers)
+    function = _function_name(signature.name, body, helpers)
+    body = copy.deepcopy(body)
+    expression = ast.unparse(ast.fix_missing_locations(_Tidy().visit(body) if tidy else body))
     passed_on = signature.call == "keyword" and any(old != new for old, new in names.items())
     rule = f"{function}_of" if passed_on else function
     sources = [f"def {rule}({', '.join(names.values())}):\n    return {expression}\n"]
@@ -77,6 +91,18 @@ def program(
         taken = ", ".join(f"arguments[{name!r}]" for name in names)
         sources.append(f"def {function}(**arguments):\n    return {rule}({taken})\n")
     return Program("\n\n".join([*helpers, *sources]), function, signature.call)
+
+
+def _function_name(name: str, body: ast.expr, helpers: Iterable[str]) -> str:
+    """Give the function's name, or one like it where Python has no such name, or the body uses it."""
+    name = unicodedata.normalize("NFKC", name)  # as Python reads it
+    if not name.isidentifier():
+        name = re.sub(r"[^a-zA-Z0-9_]", "_", f"f_{name}")
+    words = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)}
+    words.update(word for helper in helpers for word in re.findall(r"\w+", helper))
+    while name in words or keyword.iskeyword(name):
+        name += "_"
+    return name
 
 
 @cache

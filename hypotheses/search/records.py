@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Self
 
 from hypotheses.search.arguments import frozen
 from hypotheses.search.deduction import DeductionEngine
@@ -24,12 +25,15 @@ class RecordEngine:
         self.problem = problem
         self.terms = 0
         self.exhausted = False
-        self.pending: Expression | None = None
         self._engines = [DeductionEngine(entry) for entry in entries]
+        self._found: dict[int, Expression] = {}
 
     @classmethod
-    def of(cls, task: Task) -> RecordEngine | None:
-        """Give the engine for ``task``; ``None`` where its outputs are no lists of one length."""
+    def of(cls, task: Task, extended: Callable[[Problem], Problem] = lambda problem: problem) -> Self | None:
+        """Give the engine for ``task``, its entries' problems ``extended``.
+
+        ``None`` where its outputs are no lists of one length.
+        """
         outputs = [frozen(example.output) for example in task.examples]
         lengths = {len(output) if isinstance(output, tuple) else 0 for output in outputs}
         if len(lengths) != 1 or not 2 <= max(lengths) <= MAX_ENTRIES:
@@ -43,28 +47,35 @@ class RecordEngine:
             entry = VALUES.problem(replace(task, examples=examples))
             if entry is None:
                 return None
-            entries.append(entry)
+            entries.append(extended(entry))
         language = replace(entries[0].language, start="record")
         return cls(replace(entries[0], language=language, outputs=tuple(outputs)), entries)
 
+    @property
+    def pending(self) -> Expression | None:
+        """The record, where every entry is found or waits for a cheaper one."""
+        entries = [self._found.get(place, engine.pending) for place, engine in enumerate(self._engines)]
+        whole = [entry for entry in entries if entry is not None]
+        return _record(whole) if len(whole) == len(entries) else None
+
     def steps(self) -> Iterator[Expression | None]:
         """Yield the solution once every entry has one, and ``None`` after every other slice of work."""
-        found: dict[int, Expression] = {}
         searches = [engine.steps() for engine in self._engines]
-        while len(found) < len(searches):
+        while len(self._found) < len(searches):
             for place, (engine, search) in enumerate(zip(self._engines, searches, strict=True)):
                 until = engine.terms + SLICE
-                while place not in found and engine.terms < until:
+                while place not in self._found and engine.terms < until:
                     before = engine.terms
                     try:
                         solution = next(search)
                     except StopIteration:
+                        self.exhausted = engine.exhausted
                         return
                     self.terms += engine.terms - before
                     if solution is not None:
-                        found[place] = solution
+                        self._found[place] = solution
                     yield None
-        yield _record([found[place] for place in range(len(searches))])
+        yield _record([self._found[place] for place in range(len(searches))])
 
 
 def _record(entries: list[Expression]) -> Expression:

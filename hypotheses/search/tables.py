@@ -1,11 +1,12 @@
 """Tables learned from the examples: what becomes of each element, which are kept, what each counts for.
 
-A table says nothing of what it has not seen. So it is believed only where the first half of the examples
-already tells what the second half does.
+A table says nothing of what it has not seen. So it is believed only where half of the examples already tells
+what the other half does; weights, where there are more examples than unknowns.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -61,22 +62,33 @@ def translating(table: Mapping[Any, Any], element: str, result: str) -> Operator
     entries = {key: table[key] for key in sorted(table) if not stays or table[key] != key}
     python = f"{entries!r}.get(_0, _0)" if stays else f"{entries!r}[_0]"
     look = (lambda key: entries.get(key, key)) if stays else entries.__getitem__
-    words = ", ".join(f"{key!r} to {value!r}" for key, value in entries.items())
+    words = _no_places(", ".join(f"{key!r} to {value!r}" for key, value in entries.items()))
     rest = ", all else as it is" if stays else ""
     return on_values(
         f"{element} -> {result}", look, python, f"_0 translated ({words}{rest})", cost=2 + len(entries)
     )
 
 
+def _no_places(words: str) -> str:
+    """Write underscores before digits so that a phrase does not take them for places."""
+    return re.sub(r"_(?=\d)", r"\\x5f", words)
+
+
 def weights(counts: Sequence[Counter[Any]], totals: Sequence[int]) -> dict[Any, int] | None:
     """Give what each element counts for, so that every example adds up; ``None`` unless that is certain.
 
-    Solves a linear system, with more examples than unknowns, for whole numbers.
+    Solves a linear system, with more examples than unknowns, for whole numbers; each element must be in two
+    examples at least. Of numbers there are always others than those seen, so they get no weights.
     """
-    keys = sorted({key for one in counts for key in one})
+    seen = Counter(key for one in counts for key in one)
+    if min(seen.values(), default=0) < 2 or any(isinstance(key, int) for key in seen):
+        return None
+    keys = sorted(seen)
     if not 2 <= len(keys) <= MAX_ENTRIES or len(totals) < len(keys) + SPARE_EXAMPLES:
         return None
     matrix = np.array([[one[key] for key in keys] for one in counts], float)
+    if max(map(abs, totals)) > 1 << 53:
+        return None
     found, _, rank, _ = np.linalg.lstsq(matrix, np.array(totals, float), rcond=None)
     if rank < len(keys):
         return None
@@ -92,7 +104,7 @@ def weights(counts: Sequence[Counter[Any]], totals: Sequence[int]) -> dict[Any, 
 def weighing(table: Mapping[Any, int], element: str) -> Operator:
     """Give the operator that says what an element counts for; for one that was never seen, nothing."""
     entries = {key: weight for key, weight in table.items() if weight}
-    words = ", ".join(f"{weight} for {key!r}" for key, weight in entries.items())
+    words = _no_places(", ".join(f"{weight} for {key!r}" for key, weight in entries.items()))
     return on_values(
         f"{element} -> int",
         lambda key: entries.get(key, 0),

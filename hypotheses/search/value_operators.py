@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from hypotheses.search import list_operators, string_operators
@@ -92,12 +92,12 @@ def _fibonacci(place: int) -> int:
     return arithmetic.fibonacci(place)
 
 
-@cache
+@lru_cache(1 << 14)
 def _divisors(number: int) -> tuple[int, ...]:
     return tuple(arithmetic.divisors(_moderate(number)))
 
 
-@cache
+@lru_cache(1 << 14)
 def _prime_factors(number: int) -> tuple[int, ...]:
     return tuple(arithmetic.prime_factors(_moderate(number)))
 
@@ -187,6 +187,7 @@ _TEXTS = (
     on_values(
         "texts -> texts", lambda x: tuple(sorted(x, key=len)), "sorted(_0, key=len)", "_0 sorted by length"
     ),
+    on_values("texts str -> int", lambda x, m: x.count(m), "_0.count(_1)", "how often _1 is in _0", cost=2),
     on_values("texts -> str", "".join, "''.join(_0)", "_0 joined"),
     on_values(
         "texts -> texts",

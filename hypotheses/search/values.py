@@ -33,11 +33,14 @@ def _constants(columns: Sequence[Column], outputs: Column) -> Iterator[Constant]
     for one in chain(lists.LISTS.constants(columns, numbers), strings.STRINGS.constants(texts, written)):
         found.setdefault((one.kind, one.value), one)
     words = [value for column in (*columns, outputs) for value in column if isinstance(value, tuple)]
-    for mark, _ in Counter(c for one in _texts(words) for c in set(one) if not c.isalnum()).most_common(4):
+    held = Counter(c for one in _texts(words) for c in sorted(set(one)) if not c.isalnum())
+    for mark, _ in held.most_common(4):
         found.setdefault(("mark", mark), Constant(mark, "mark", 2))
     if texts or any(True for _ in _texts(words)):
         for text in (" ", "aeiou", "AEIOU", "aeiouAEIOU"):
             found.setdefault(("str", text), Constant(text, "str", 2))
+    for truth in (True, False):
+        found["bool", truth] = Constant(truth, "bool", 2)
     for column in texts:
         for text in _frequent(column):
             found.setdefault(("str", text), Constant(text, "str", 2))
@@ -68,7 +71,10 @@ def _whole(column: Column) -> bool:
 
 
 def _limit(columns: Sequence[Column]) -> Callable[[Column], bool]:
-    """Keep sequences at most twice as long as the task's own, and numbers up to ten times their square."""
+    """Keep sequences at most twice as long as the task's own, and numbers up to ten times their square.
+
+    Or of as many digits as there are elements in the longest of them.
+    """
     values = list(chain.from_iterable(columns))
     sizes = [len(value) for value in values if isinstance(value, str | tuple)]
     longest = min(MAX_LENGTH, 2 * max([8, *sizes]))

@@ -60,7 +60,10 @@ class Vocabulary:
         names = identifiers(task.signature, [*self.imports, *self.locals])
         if task.signature.call.startswith("grid"):
             return None
-        rows, outputs, queries = rows_of(task)
+        try:
+            rows, outputs, queries = rows_of(task)
+        except (LookupError, TypeError, RecursionError):  # queries of another form, or nested too deeply
+            return None
         columns = list(zip(*rows, strict=True))
         kinds = [kind_of(column) for column in (*zip(*rows, *queries, strict=True), outputs)]
         if not columns or any(kind not in self.kinds for kind in kinds):
@@ -76,7 +79,10 @@ class Vocabulary:
             body = python_of(expression, names)
             used = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)}
             imports = dict.fromkeys(line for name, line in self.imports.items() if name in used)
-            return program(task.signature, names, body, ["".join(imports)] if imports else [])
+            divides = any(isinstance(node, ast.Div) for node in ast.walk(body))
+            decimals = divides or "float" in used or "float" in kinds
+            helpers = ["".join(imports)] if imports else []
+            return program(task.signature, names, body, helpers, tidy=not decimals)
 
         few = len(rows) < 2 * LEAST_COVER
         language = Language(

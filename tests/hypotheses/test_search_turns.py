@@ -37,10 +37,10 @@ def problem():
     return LISTS.problem(Task.from_pairs([([1], 1)]))
 
 
-def order(first, second, head_start=0):
+def order(first, second, opening=0, head_start=0):
     """Which of the two works in each turn."""
     before = 0
-    for _ in Interleaved([first, second], head_start).steps():
+    for _ in Interleaved([first, second], opening, head_start).steps():
         yield first if first.terms > before else second
         before = first.terms
 
@@ -58,9 +58,16 @@ def test_the_first_goes_ahead():
     assert turns.count(first) == turns.count(second) == 10
 
 
+def test_before_that_each_is_opened():
+    first, second = Scripted(problem(), 10), Scripted(problem(), 10)
+    turns = list(order(first, second, opening=30, head_start=50))
+    assert turns[:6].count(first) == turns[:6].count(second) == 3
+    assert turns[6:11] == [first] * 5
+
+
 def test_while_the_first_holds_something_back_the_others_wait():
     first, second = Scripted(problem(), 10, finds=7, holds_back=range(2, 7)), Scripted(problem(), 1)
-    turns = Interleaved([first, second], 0)
+    turns = Interleaved([first, second], 0, 0)
     for found in turns.steps():
         if first.pending is not None:
             waiting = second.terms
@@ -73,16 +80,16 @@ def test_while_the_first_holds_something_back_the_others_wait():
 
 def test_the_problem_is_that_of_whoever_found_something():
     first, second = Scripted(problem(), 10), Scripted(problem(), 10, finds=1)
-    turns = Interleaved([first, second], 0)
+    turns = Interleaved([first, second], 0, 0)
     assert any(found is not None for found in turns.steps())
-    turns = Interleaved([Scripted(problem(), 10), second := Scripted(problem(), 10, finds=1)], 0)
+    turns = Interleaved([Scripted(problem(), 10), second := Scripted(problem(), 10, finds=1)], 0, 0)
     next(found for found in turns.steps() if found is not None)
     assert turns.problem is second.problem
     assert not turns.exhausted
 
 
 def test_it_is_exhausted_when_all_are():
-    turns = Interleaved([Scripted(problem(), 10), Scripted(problem(), 10, steps=3)], 0)
+    turns = Interleaved([Scripted(problem(), 10), Scripted(problem(), 10, steps=3)], 0, 0)
     assert list(turns.steps()) == [None] * 13
     assert turns.exhausted
     assert turns.terms == 130

@@ -1,6 +1,9 @@
 """The language of all values: what is done with each element, learned tables, lists of one length."""
 
+import os
 import random
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -14,7 +17,7 @@ from hypotheses.search.comprehensions import Source, endings, loop_over_both, lo
 from hypotheses.search.language import Call, Constant, Variable, holds
 from hypotheses.search.value_operators import ELEMENTS, OPERATORS
 from hypotheses.search.values import VALUES
-from hypotheses.task import Task
+from hypotheses.task import Example, Parameter, Signature, Task
 from sandboxes import Limits
 
 GIVEN = {"str": "a1", "list": (1, 2), "texts": ("a", "b"), "lists": ((1,), (2, 3)), "int": 3, "float": 0.5}
@@ -193,3 +196,105 @@ def test_no_task_makes_the_search_fail(data, count):
     pairs = data.draw(st.lists(st.tuples(st.tuples(*inputs).map(list), output), min_size=1, max_size=count))
     result = search(Task.from_pairs(pairs, call="positional"), seconds=None, max_terms=60_000)
     assert result.found is None or holds(result.found.expression, result.found.problem)
+
+
+def test_loop_variables_of_the_body_and_of_the_loop_stay_apart(sandbox):
+    """An argument, the loop over it and a loop in its body are all called alike."""
+    text = Variable("char", "str", 0)
+    loop = loops_over("str")[0]
+    inner = next(one for one in OPERATORS if one.name == "''.join([char for char in _0 if char in _1])")
+    mapped = next(one for one in endings("str") if one.name == "map" and one.body == "str")
+    body = Call(inner, (Variable("y", "str", 2), loop.variables[0]))
+    whole = Source((text,), "str", loop).comprehension(mapped, body)
+    problem = problem_in(VALUES, ["ab", "ba"], ["a", "b"], ("char", "y"))
+    assert_agree(sandbox, problem.language.implement(whole), whole, [("hello", "banana"), ("nab", "banana")])
+
+
+@pytest.mark.parametrize("name", ["sum", "sorted", "class", "is_prime", "divisors", "math", "x", "µ", "f"])
+def test_a_function_may_be_called_like_what_it_calls(sandbox, name):
+    inputs = [[3, 5, 1], [4, 4, 6, 0], [7], [9, 2], [6, 6, 6]]
+    examples_ = tuple(Example(x, sum(sorted(x)[:2])) for x in inputs)
+    task = Task("t", examples_, (), Signature((Parameter("x"),), name=name))
+    found = search(task, seconds=None, max_terms=500_000).found
+    runs = sandbox.run(found.program, inputs, Limits())
+    assert [run.value for run in runs] == [one.output for one in examples_], found.program.source
+
+
+@pytest.mark.parametrize("names", [("µ", "ﬁ"), ("x²", "\u017fum"), ("first name", "1st")])
+def test_arguments_may_be_called_as_python_would_not_call_them(sandbox, names):
+    pairs = [(dict(zip(names, (a, b), strict=True)), a - b) for a, b in [(5, 2), (9, 9), (1, 4)]]
+    found = search(Task.from_pairs(pairs, call="keyword"), seconds=None, max_terms=50_000).found
+    (run,) = sandbox.run(found.program, [dict(zip(names, (50, 8), strict=True))], Limits())
+    assert run.value == 42, (found.program.source, run)
+
+
+def test_words_with_placeholders_of_phrases_in_them():
+    words = ["_1", "_7", "_0x", "_2"]
+    rows = [words[i % 4 :] + words[: i % 3] for i in range(24)]
+    task = Task.from_pairs([(row, [f"<{word[1:]}{len(word)}>"[::-1] for word in row]) for row in rows])
+    found = search(task, seconds=None, max_terms=1_000_000).found
+    assert found is not None
+    assert found.text.startswith("The output is")
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [([1], 1), ([1, 2], [])],
+        [(1, 2), ([], 3)],
+        [("a", "x"), ("b", [])],
+        [([1, []], 1)],
+        [([[], [1]], 1)],
+        [(3, 10**5000)],
+        [(["a"], 10**400 + i) for i in range(20)],
+    ],
+)
+def test_odd_tasks_end_as_any_other(pairs):
+    search(Task.from_pairs(pairs), seconds=None, max_terms=30_000)
+
+
+def test_queries_of_another_form_are_not_searched():
+    task = Task.from_pairs([({"a": 1}, 2), ({"a": 5}, 6)], queries=[{"b": 3}], call="keyword")
+    assert search(task, seconds=None, max_terms=1_000).report.reason == "unsupported"
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        Task.from_pairs([(i * 7919 % 5003, i * i % 4999) for i in range(5_000)]),
+        Task.from_pairs([(f"{i * 7919 % 5003} " * 50, f"{i * i % 4999}") for i in range(2_000)]),
+        Task.from_pairs([(f"{i}" * 200_000, f"{i * 7919 % 97}") for i in range(5)]),
+        Task.from_pairs([(list(range(i, 2_000 + i)), i * i % 97) for i in range(50)]),
+    ],
+    ids=["many numbers", "many texts", "huge texts", "long lists"],
+)
+def test_a_deadline_is_kept_whatever_the_size(task):
+    assert search(task, seconds=0.5).report.seconds < 3
+
+
+def test_the_same_terms_give_the_same_whatever_the_order_of_sets():
+    """Each process has its own order of sets."""
+    script = """
+from hypotheses.search import search
+from induce import Task
+pairs = [([f"a{m}{i}{n}z" for m, n in ((":", "-"), ("/", "+"), (";", "!"))], f"{i}") for i in range(20)]
+found = search(Task.from_pairs(pairs), seconds=None, max_terms=60_000)
+print(found.report.terms, found.found)
+"""
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": str(seed)},
+        ).stdout.partition(" at 0x")[0]
+        for seed in range(3)
+    }
+    assert len(said) == 1
+
+
+def test_a_record_whose_entries_wait_is_found_when_time_is_up():
+    pairs = [(x, [x[-1] + "-" + x[:3] + "." + x[1], len(x)]) for x in ("abcdef", "ghij", "klmno")]
+    task = Task.from_pairs(pairs)
+    assert search(task, seconds=None, max_terms=900_000).found is not None
