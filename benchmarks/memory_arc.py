@@ -138,7 +138,7 @@ def rank_all_ways(
 
 def rank_of(scores: np.ndarray[Any, np.dtype[np.float64]], solutions: Sequence[int]) -> int:
     order = np.argsort(-scores, kind="stable").tolist()
-    return 1 + min(order.index(position) for position in solutions)
+    return 1 + min(map(int, map(order.index, solutions)))
 
 
 def at(ranks: Ranks, cut: int) -> dict[str, object]:

@@ -41,7 +41,8 @@ def grid_task(function, call="grid_list"):
 
 def solve(proposer, sandbox, task, **config):
     config = {"rounds": None, "samples": 1} | config
-    return asyncio.run(Solver(proposer, sandbox, config=SolverConfig(**config)).solve(task))
+    solver = Solver(proposer, sandbox, config=SolverConfig(**config), limits=Limits(seconds=0.2))
+    return asyncio.run(solver.solve(task))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,148 @@
+"""Remembered programs as a proposer: those that a task's examples look like first, then pairs of them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from itertools import permutations
+
+from hypotheses.hypothesis import Hypothesis, Proposal, Report
+from hypotheses.proposer import Request
+from hypotheses.recall.composition import compose
+from hypotheses.recall.grids import as_grid
+from hypotheses.recall.profile import Profile, profile_of
+from hypotheses.recall.query import query_of
+from hypotheses.recall.ranking import Ranking, Weights
+from hypotheses.task import Task
+from memory import Concept, Memory
+from sandboxes import Cancellation, Program, Sandbox
+
+GRID_CALLS = ("grid_list", "grid_ndarray")
+
+
+class RecalledProposer:
+    """Proposes the programs of concepts, in the order of ``Ranking``; after them, pairs of the first few.
+
+    ``concepts`` are the library itself, or a memory that is asked for the ``recalled`` most relevant to each
+    task; what the request brings is ranked with them. ``most`` programs are proposed for a task, and then
+    the compositions of two of the first ``composed``. Rounds go on where the last one ended.
+
+    Each program is run once on the probes, in ``sandbox``, before it is first ranked, unless
+    ``profiles`` has it; the profiles are kept.
+    """
+
+    def __init__(
+        self,
+        concepts: Memory | Sequence[Concept],
+        sandbox: Sandbox,
+        most: int = 50,
+        *,
+        composed: int = 6,
+        recalled: int = 1_000,
+        weights: Weights | None = None,
+        profiles: Iterable[Profile] = (),
+    ) -> None:
+        for name, number in (("most", most), ("recalled", recalled)):
+            if number < 1:
+                raise ValueError(f"RecalledProposer's {name} must be at least 1, not {number}")
+        if composed < 0:
+            raise ValueError(f"RecalledProposer's composed must not be negative, but it is {composed}")
+        self.concepts = concepts
+        self.sandbox = sandbox
+        self.most = most
+        self.composed = composed
+        self.recalled = recalled
+        self.weights = weights
+        self._profiles = {profile.program.key: profile for profile in profiles}
+        self._ranking: tuple[tuple[str, ...], Ranking] = ((), Ranking(()))
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """``recall``."""
+        return "recall"
+
+    async def propose(self, request: Request) -> AsyncGenerator[Proposal | Report, None]:
+        """Yield the next ``request.n`` programs; a report where the first round finds none.
+
+        Raises ``SandboxError`` where programs cannot be run, and what the memory raises.
+        """
+        cancellation = Cancellation()
+        try:
+            ranked = await asyncio.to_thread(self.ranked, request.task, request.concepts, cancellation)
+        finally:
+            cancellation.cancel()
+        if not ranked and not request.round:
+            yield Report(note="the memory has no program that takes what this task gives")
+        begin = request.round * request.n
+        for number, proposal in enumerate(self._proposals(ranked, request.task)):
+            if number >= begin + request.n:
+                return
+            if number >= begin:
+                yield proposal
+
+    def ranked(
+        self, task: Task, concepts: Sequence[Concept] = (), cancellation: Cancellation | None = None
+    ) -> list[Concept]:
+        """Give the concepts with a program that takes the task's inputs, the one most worth trying first."""
+        found: dict[str, Concept] = {}
+        for concept in (*concepts, *self._recalled(task)):
+            if concept.program is not None and takes(concept.program, task):
+                found.setdefault(concept.program.key, concept)
+        with self._lock:  # a program is profiled once, though several tasks be waiting for it
+            for key, concept in found.items():
+                if key not in self._profiles and concept.program is not None:
+                    self._profiles[key] = profile_of(concept.program, self.sandbox, cancellation)
+            keys = tuple(found)
+            if self._ranking[0] != keys:
+                self._ranking = (keys, Ranking([self._profiles[key] for key in keys], self.weights))
+            ranking = self._ranking[1]
+        return [found[keys[position]] for position in ranking.rank(task)]
+
+    def _recalled(self, task: Task) -> Sequence[Concept]:
+        if isinstance(self.concepts, Sequence):
+            return self.concepts
+        return [one.concept for one in self.concepts.recall(query_of(task), self.recalled)]
+
+    def _proposals(self, ranked: Sequence[Concept], task: Task) -> Iterator[Proposal]:
+        for concept in ranked[: self.most]:
+            yield self._proposal(_words(concept), concept.program)
+        if _chains(task):
+            yield from self._compositions(ranked)
+
+    def _compositions(self, ranked: Sequence[Concept]) -> Iterator[Proposal]:
+        """Put the first few programs one after another; not those that did nothing on any probe."""
+        able = [
+            (concept, concept.program)
+            for concept in ranked[: self.most]
+            if concept.program is not None and self._profiles[concept.program.key].acts
+        ]
+        # By the sum of ranks, so that the first pairs are of the programs that came first.
+        for pair in sorted(permutations(range(min(self.composed, len(able))), 2), key=sum):
+            (one, first), (other, second) = (able[position] for position in pair)
+            program = compose(second, first)
+            if program is not None:
+                yield self._proposal(f"First: {_words(one)}\nThen: {_words(other)}", program)
+
+    def _proposal(self, text: str, program: Program | None) -> Proposal:
+        return Proposal(Hypothesis(text, proposer=self.name), program)
+
+
+def takes(program: Program, task: Task) -> bool:
+    """Whether the task's inputs can be given to ``program`` the way it is called."""
+    call = task.signature.call
+    if program.call in GRID_CALLS:
+        inputs = [*(example.input for example in task.examples), *task.queries]
+        return call in GRID_CALLS or (call == "single" and all(as_grid(one) is not None for one in inputs))
+    return program.call == call
+
+
+def _words(concept: Concept) -> str:
+    return concept.description or concept.name
+
+
+def _chains(task: Task) -> bool:
+    """Whether outputs are of the type of the inputs, so that one program's output is another's input."""
+    parameters = task.signature.parameters
+    return len(parameters) == 1 and parameters[0].type == task.signature.returns
