@@ -145,6 +145,15 @@ class RunSettings(_Group):
     retention_days: float = Field(30.0, gt=0, description="age at which `induce runs gc` deletes them")
 
 
+class MemorySettings(_Group):
+    """Where concepts are kept that outlive a task."""
+
+    address: str = Field(
+        default_factory=lambda: str(platformdirs.user_data_path("induce") / "memory.sqlite"),
+        description="a file, or postgresql+psycopg://USER@HOST/DATABASE",
+    )
+
+
 class Settings(BaseSettings):
     """All settings, resolved."""
 
@@ -159,6 +168,7 @@ class Settings(BaseSettings):
     model: ModelSettings = Field(default_factory=ModelSettings)
     budget: BudgetSettings = Field(default_factory=BudgetSettings)
     runs: RunSettings = Field(default_factory=RunSettings)
+    memory: MemorySettings = Field(default_factory=MemorySettings)
     recipe: Recipe | None = Field(
         None, description="a recipe of one's own, in place of the one that solver.recipe names"
     )

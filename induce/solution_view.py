@@ -74,7 +74,7 @@ def render_solution(task: Task, solution: Solution) -> list[RenderableType]:
             parts.append(Padding(Text(_safe(rule), style="italic"), (0, 2), expand=False))
         parts += [Text(), Text(f"    {_safe(definition)}")] if definition else []
         program = solution.candidate.program
-        parts += [] if program is None else [Text(), _code(program.source), Text()]
+        parts += [] if program is None else [Text(), highlighted(program.source), Text()]
         parts.append(Text(f"  {_counts(solution)}", style))
     if solution.verdict is not None and not all(solution.verdict.correct):
         parts.append(Padding(_first_failure(task, solution.verdict), (0, 2), expand=False))
@@ -83,7 +83,8 @@ def render_solution(task: Task, solution: Solution) -> list[RenderableType]:
     return [*parts, Text()]
 
 
-def _code(source: str) -> Text:
+def highlighted(source: str) -> Text:
+    """Give a program in colour, indented."""
     code = Syntax("", "python", theme="ansi_dark", background_color="default").highlight(_safe(source))
     lines = code.split("\n", allow_blank=True)
     while lines and not lines[-1].plain:

@@ -48,8 +48,9 @@ class Concept:
 
     ``cues`` say when it is relevant, ``parameters`` what can vary ("count: int"), ``notes`` how it is put to
     work. ``term`` is an expression of the search's, or a library of them, as text. ``features`` are the
-    structural tokens of the tasks that it serves, as a ``RecallQuery`` has them. ``id`` is empty before it is
-    stored. A merged concept points to what it ``came_from``. After ArcMemo (Ho et al. 2025, section 3.2).
+    structural tokens of the tasks that it serves, as a ``RecallQuery`` has them, and ``signature`` is theirs.
+    ``id`` is empty before it is stored. A merged concept points to what it ``came_from``. After ArcMemo
+    (Ho et al. 2025, section 3.2).
     """
 
     name: str
@@ -61,6 +62,7 @@ class Concept:
     notes: tuple[str, ...] = ()
     term: str = ""
     features: tuple[str, ...] = ()
+    signature: str = ""
     id: str = ""
     version: int = 1
     came_from: tuple[str, ...] = ()

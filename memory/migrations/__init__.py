@@ -1,0 +1,1 @@
+"""How the tables of a memory came to be, one change after the other, for Alembic."""
