@@ -261,7 +261,7 @@ def test_the_portfolio_asks_the_model_only_for_what_the_search_cannot_do(induce_
         prompts = [prompt_of(payload) for payload in server.payloads]
     assert [record["outcome"] for record in outcome.records] == ["solved", "solved"]
     assert len(prompts) == 1
-    assert "search handles text, whole numbers" in prompts[0]  # what the search learned
+    assert "search handles text, numbers" in prompts[0]  # what the search learned
 
 
 def test_an_interrupted_run_is_resumed_with_the_model_named_again(induce_command, tasks, tmp_path):
