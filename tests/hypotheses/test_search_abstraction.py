@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from search_expressions import expressions
 
 from hypotheses.search import Abstraction, Library, learn_library
 from hypotheses.search.abstraction import (
@@ -46,21 +47,6 @@ LANGUAGES = {
     "lists": (LIST_OPERATORS, (Variable("xs", "list", 0), Variable("n", "int", 1)), ("list", "int", "bool")),
     "strings": (STRING_OPERATORS, (Variable("s", "str", 0), Variable("n", "int", 1)), ("str", "int", "bool")),
 }
-
-
-def expressions(operators, variables, kind, depth):
-    """Random well-kinded expressions of ``kind``."""
-    leaves = [st.just(variable) for variable in variables if variable.kind == kind]
-    leaves.append(VALUES[kind].map(lambda value: Constant(value, kind)))
-    heads = [operator for operator in operators if operator.result == kind]
-    if depth == 0 or not heads:
-        return st.one_of(leaves)
-
-    def call(operator):
-        parts = [expressions(operators, variables, k, depth - 1) for k in operator.arguments]
-        return st.tuples(*parts).map(lambda chosen: Call(operator, chosen))
-
-    return st.one_of(*leaves, st.sampled_from(heads).flatmap(call))
 
 
 @st.composite
