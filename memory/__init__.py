@@ -10,7 +10,7 @@ only; of a concept every version is kept, and nothing is deleted that has not be
 ...     store.recall(RecallQuery("the output is mirrored", clock=store.clock))
 """
 
-from memory.concept import Concept, Provenance, Statistics
+from memory.concept import Concept, Outcome, Provenance, Statistics
 from memory.published import read_arc_memo, read_lessons, read_programs
 from memory.query import Memory, Recalled, RecallQuery
 from memory.records import Record
@@ -21,6 +21,7 @@ __all__ = [
     "Concept",
     "ConceptStore",
     "Memory",
+    "Outcome",
     "Provenance",
     "RecallQuery",
     "Recalled",

@@ -32,7 +32,9 @@ class Provenance:
 class Statistics:
     """How a concept has fared: ``used`` counts winning candidates that it was part of.
 
-    ``wins`` and ``losses`` are of trials with and without it; ``last_used`` is a clock.
+    ``wins`` and ``losses`` count the tasks solved and not solved with it, ``wins_without`` and
+    ``losses_without`` those where it would have been recalled but was left out for comparison: both together
+    say what it is worth. ``last_used`` is a clock.
     """
 
     recalled: int = 0
@@ -40,6 +42,27 @@ class Statistics:
     wins: int = 0
     losses: int = 0
     last_used: int = 0
+    wins_without: int = 0
+    losses_without: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a task ended, as a memory keeps it to say whether experience helps.
+
+    ``recalled`` counts the concepts that it was given, ``used`` those that the winning candidate is made
+    with; ``work`` is what was spent, in terms, tokens or whatever the run counts. ``clock`` is the store's.
+    """
+
+    task: str
+    solved: bool
+    family: str = ""
+    run: str = ""
+    recalled: int = 0
+    used: int = 0
+    work: int = 0
+    seconds: float = 0.0
+    clock: int = 0
 
 
 @dataclass(frozen=True, slots=True)

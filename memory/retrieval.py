@@ -23,7 +23,7 @@ POSTINGS = 3_000
 """How many entries of the index a retriever reads."""
 
 DEPTH = 100
-"""How many concepts a retriever gives."""
+"""How many concepts a retriever gives, unless more are asked for."""
 
 COMMON = 0.05
 """What is in a larger share of all versions tells little, and is asked for only if nothing else is there."""
@@ -40,13 +40,14 @@ _Term = TypeVar("_Term", int, str)
 class Look:
     """One look into a memory: a connection with a snapshot, and what may be seen.
 
-    ``indexed`` is how many versions there are.
+    ``indexed`` is how many versions there are, ``depth`` how many are wanted at most.
     """
 
     backend: Backend
     connection: sa.Connection
     visible: Visible
     indexed: int
+    depth: int = DEPTH
 
 
 Retriever = Callable[[Look, RecallQuery], Sequence[int]]
@@ -79,7 +80,7 @@ def by_features(look: Look, query: RecallQuery) -> Sequence[int]:
         statement = statement.bindparams(*(sa.bindparam(name, expanding=True) for name in "fr"))
         for feature, entry in look.connection.execute(statement, {"f": rest, "r": list(scores)}):
             scores[entry] += weights[feature]
-    return sorted(scores, key=lambda entry: (-round(scores[entry], 9), -entry))[:DEPTH]
+    return sorted(scores, key=lambda entry: (-round(scores[entry], 9), -entry))[: look.depth]
 
 
 def by_signature(look: Look, query: RecallQuery) -> Sequence[int]:
@@ -95,7 +96,7 @@ def by_signature(look: Look, query: RecallQuery) -> Sequence[int]:
             f"WHERE p.feature = :feature AND {look.visible.sql} ORDER BY p.entry DESC LIMIT :postings"
             ") AS found ORDER BY used DESC, entry DESC LIMIT :most"
         )
-        values = {"feature": feature, "postings": POSTINGS, "most": DEPTH, **look.visible.parameters}
+        values = {"feature": feature, "postings": POSTINGS, "most": look.depth, **look.visible.parameters}
         return list(look.connection.scalars(statement, values))
     return []
 
@@ -133,7 +134,7 @@ def _overlaps(look: Look, weights: Mapping[int, float]) -> dict[int, float]:
         f"SELECT entry, sum(weight) AS score FROM ({' UNION ALL '.join(parts)}) AS found "  # noqa: S608
         "GROUP BY entry ORDER BY score DESC, entry DESC LIMIT :most"
     )
-    rows = look.connection.execute(statement, values | {"postings": POSTINGS, "most": 2 * DEPTH})
+    rows = look.connection.execute(statement, values | {"postings": POSTINGS, "most": 2 * look.depth})
     return {row.entry: row.score for row in rows}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration's. Older memories are migrated when they are opened, newer ones refused."""
 
 VERSION_TABLE = "concept_schema"
@@ -26,6 +26,7 @@ STATE = sa.Table(
     sa.Column("next_concept", BIG, nullable=False),
     sa.Column("next_entry", BIG, nullable=False),
     sa.Column("indexed", BIG, nullable=False),  # versions
+    sa.Column("consolidated", BIG, nullable=False, server_default="0"),  # the entry up to which
 )
 CONCEPTS = sa.Table(
     "concepts",
@@ -39,6 +40,36 @@ CONCEPTS = sa.Table(
     sa.Column("wins", BIG, nullable=False),
     sa.Column("losses", BIG, nullable=False),
     sa.Column("last_used", BIG, nullable=False),
+    sa.Column("wins_without", BIG, nullable=False, server_default="0"),
+    sa.Column("losses_without", BIG, nullable=False, server_default="0"),
+)
+OUTCOMES = sa.Table(
+    "concept_outcomes",  # how each task ended
+    METADATA,
+    sa.Column("number", BIG, primary_key=True, autoincrement=False),
+    sa.Column("clock", BIG, nullable=False),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("family", sa.Text, nullable=False),
+    sa.Column("task", sa.Text, nullable=False),
+    sa.Column("solved", sa.Boolean, nullable=False),
+    sa.Column("recalled", BIG, nullable=False),
+    sa.Column("used", BIG, nullable=False),
+    sa.Column("work", BIG, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+)
+EMBEDDERS = sa.Table(
+    "concept_embedders",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("dimensions", sa.Integer, nullable=False),
+)
+VECTORS = sa.Table(
+    "concept_vectors",  # of unit length, as little-endian numbers of 32 bits
+    METADATA,
+    sa.Column("embedder", sa.Integer, sa.ForeignKey("concept_embedders.number"), primary_key=True),
+    sa.Column("entry", BIG, sa.ForeignKey("concept_versions.entry"), primary_key=True),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
 )
 VERSIONS = sa.Table(
     "concept_versions",  # narrow: whatever is found is looked up here before it counts

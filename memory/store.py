@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,13 +13,13 @@ import sqlalchemy as sa
 
 from memory import schema
 from memory.backend import Backend, Visible, failures
-from memory.concept import Concept, Statistics
+from memory.concept import Concept, Outcome, Statistics
 from memory.indexing import in_chunks, unindex
 from memory.migrating import prepare
 from memory.postgresql import PostgreSQLBackend
 from memory.query import Recalled, RecallQuery
 from memory.records import Record, check, from_body
-from memory.retrieval import RETRIEVERS, Look, Retriever, fuse
+from memory.retrieval import DEPTH, RETRIEVERS, Look, Retriever, fuse
 from memory.sqlite import SQLiteBackend
 from memory.writer import Writer
 from sandboxes import MemoryStoreError
@@ -101,6 +101,11 @@ class ConceptStore:
         with self._writing() as writer:
             return writer.tick()
 
+    def finish(self, outcome: Outcome) -> int:
+        """Keep how a task ended, and tick; give the clock."""
+        with self._writing() as writer:
+            return writer.finish(outcome)
+
     def add(self, concepts: Sequence[Concept]) -> list[str]:
         """Store new concepts, and give the ids of all.
 
@@ -166,6 +171,7 @@ class ConceptStore:
                 )
                 entries = sa.select(schema.VERSIONS.c.entry).where(some)
                 connection.execute(schema.BODIES.delete().where(schema.BODIES.c.entry.in_(entries)))
+                connection.execute(schema.VECTORS.delete().where(schema.VECTORS.c.entry.in_(entries)))
                 connection.execute(schema.VERSIONS.delete().where(some))
                 connection.execute(
                     schema.CONCEPTS.delete().where(schema.CONCEPTS.c.number.in_(numbers_of_some))
@@ -177,11 +183,34 @@ class ConceptStore:
             writer.mark_exported(versions)
 
     def count(
-        self, ids: Sequence[str], *, recalled: int = 0, used: int = 0, wins: int = 0, losses: int = 0
+        self,
+        ids: Sequence[str],
+        *,
+        recalled: int = 0,
+        used: int = 0,
+        wins: int = 0,
+        losses: int = 0,
+        wins_without: int = 0,
+        losses_without: int = 0,
     ) -> None:
         """Add to the counters of concepts. What is used was last used now."""
+        added = {"recalled": recalled, "used": used, "wins": wins, "losses": losses}
         with self._writing() as writer:
-            writer.count(ids, recalled=recalled, used=used, wins=wins, losses=losses)
+            writer.count(ids, added | {"wins_without": wins_without, "losses_without": losses_without})
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield how the tasks ended that were done with ``finish``, in their order."""
+        last = 0
+        table = schema.OUTCOMES
+        while True:
+            page = sa.select(table).where(table.c.number > last).order_by(table.c.number).limit(_PAGE)
+            with self._reading() as connection:
+                rows = connection.execute(page).mappings().all()
+            for row in rows:
+                yield Outcome(**{name: value for name, value in row.items() if name != "number"})
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1]["number"]
 
     def get(self, concept_id: str, version: int | None = None) -> Concept:
         """Give a concept, archived or not, as it is or was in a version."""
@@ -234,7 +263,7 @@ class ConceptStore:
         """Give up to ``most`` concepts that fit a query, the most relevant first."""
         with self._reading() as connection:
             indexed = int(connection.execute(sa.select(schema.STATE.c.indexed)).scalar_one())
-            look = Look(self._backend, connection, Visible(query.clock), indexed)
+            look = Look(self._backend, connection, Visible(query.clock), indexed, max(DEPTH, most))
             found = {name: find(look, query) for name, find in self._retrievers.items()}
             best = fuse(found)[:most]
             entries = [entry for entry, _, _ in best]
@@ -297,7 +326,7 @@ class ConceptStore:
             id=row["id"],
             version=row["this_version"],
             provenance=replace(concept.provenance, clock=row["clock"]),
-            statistics=Statistics(row["recalled"], row["used"], row["wins"], row["losses"], row["last_used"]),
+            statistics=Statistics(**{one.name: row[one.name] for one in fields(Statistics)}),
         )
         return Record(kept, row["until"])
 

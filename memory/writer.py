@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,12 +12,13 @@ import sqlalchemy as sa
 
 from memory import schema
 from memory.backend import Backend
-from memory.concept import Concept
+from memory.concept import Concept, Outcome
 from memory.indexing import in_chunks, index
 from memory.records import Record, check, content_key, to_body
 from sandboxes import MemoryStoreError
 
 _CONCEPTS, _VERSIONS, _BODIES, _STATE = schema.CONCEPTS, schema.VERSIONS, schema.BODIES, schema.STATE
+_OUTCOMES = schema.OUTCOMES
 
 
 class Writer:
@@ -80,20 +81,25 @@ class Writer:
         """Have concepts recalled no longer."""
         self._end([row["number"] for row in self._rows(ids)])
 
-    def count(self, ids: Sequence[str], *, recalled: int, used: int, wins: int, losses: int) -> None:
-        """Add to counters."""
+    def count(self, ids: Sequence[str], added: Mapping[str, int]) -> None:
+        """Add to counters, by their names."""
         numbers = [row["number"] for row in self._rows(ids)]
         columns = _CONCEPTS.c
-        values: dict[str, Any] = {
-            "recalled": columns.recalled + recalled,
-            "used": columns.used + used,
-            "wins": columns.wins + wins,
-            "losses": columns.losses + losses,
-        }
-        if used:
+        values: dict[str, Any] = {name: columns[name] + number for name, number in added.items() if number}
+        if not values:
+            return
+        if added.get("used"):
             values["last_used"] = self._clock()
         for some in in_chunks(numbers):
             self.connection.execute(_CONCEPTS.update().where(columns.number.in_(some)).values(values))
+
+    def finish(self, outcome: Outcome) -> int:
+        """Keep how a task ended, and count it."""
+        row = {one.name: getattr(outcome, one.name) for one in fields(outcome)}
+        newest = self.connection.execute(sa.select(sa.func.max(_OUTCOMES.c.number))).scalar()
+        row |= {"number": (newest or 0) + 1, "clock": self._clock()}
+        self.connection.execute(_OUTCOMES.insert(), [row])
+        return self.tick()
 
     def mark_exported(self, versions: Mapping[str, int]) -> None:
         """Note up to which version concepts have been exported."""
@@ -291,4 +297,6 @@ def _concept_row(concept_id: str, number: int, concept: Concept) -> dict[str, An
         "wins": statistics.wins,
         "losses": statistics.losses,
         "last_used": statistics.last_used,
+        "wins_without": statistics.wins_without,
+        "losses_without": statistics.losses_without,
     }

@@ -31,5 +31,5 @@ CONCEPTS = st.builds(
     signature=st.text(max_size=10),
     came_from=LISTS,
     provenance=st.builds(Provenance, *[st.text(max_size=8)] * 5, clock=COUNTS, time=MOMENTS),
-    statistics=st.builds(Statistics, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS),
+    statistics=st.builds(Statistics, *[COUNTS] * 7),
 )

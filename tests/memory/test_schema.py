@@ -20,8 +20,8 @@ LATER = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade():
@@ -42,7 +42,7 @@ def scripts_with(tmp_path, more=""):
     """The migrations of a newer induce."""
     folder = tmp_path / "migrations"
     shutil.copytree(SCRIPTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "revision_0002.py").write_text(LATER.format(more=more))
+    (folder / "versions" / "revision_0003.py").write_text(LATER.format(more=more))
     return folder
 
 
@@ -66,7 +66,7 @@ def test_an_older_memory_is_migrated_with_all_it_holds_and_then_newer_than_befor
         colours = connection.execute(sa.text("SELECT colour FROM concepts")).scalars().all()
     assert colours == ["red"]
     for frozen in (False, True):
-        with pytest.raises(MemoryStoreError, match="has schema 0002 and this induce knows 0001"):
+        with pytest.raises(MemoryStoreError, match="has schema 0003 and this induce knows 0002"):
             ConceptStore.open(place, frozen=frozen)
 
 

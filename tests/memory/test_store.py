@@ -8,7 +8,7 @@ from concepts import CONCEPTS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memory import Concept, ConceptStore, Memory, Provenance, RecallQuery, Statistics, export_memory
+from memory import Concept, ConceptStore, Memory, Outcome, Provenance, RecallQuery, Statistics, export_memory
 from sandboxes import MemoryStoreError, Program
 
 MIRROR = Concept(
@@ -158,6 +158,20 @@ def test_counters_add_up(store):
     store.count([mirror], used=1, wins=3, losses=4)
     assert store.get(mirror).statistics == Statistics(2, 1, 3, 4, last_used=1)
     assert store.get(crop).statistics == Statistics(recalled=2)
+
+
+def test_outcomes_are_kept_in_their_order_and_each_is_a_task_done(store):
+    first = Outcome("t1", True, "arc", "run", recalled=3, used=1, work=1_000, seconds=0.5)
+    second = Outcome("t2", False)
+    assert [store.finish(first), store.finish(second)] == [1, 2] == [1, store.clock]
+    assert list(store.outcomes()) == [first, replace(second, clock=1)]
+
+
+def test_what_a_concept_is_worth_without_it_is_counted_apart(store):
+    [mirror] = store.add([replace(MIRROR, statistics=Statistics())])
+    store.count([mirror], wins_without=2, losses_without=1)
+    store.count([mirror])
+    assert store.get(mirror).statistics == Statistics(wins_without=2, losses_without=1)
 
 
 def test_a_query_sees_only_what_was_learned_strictly_earlier(store):
