@@ -68,13 +68,16 @@ class Proposal:
 
     ``program`` is set where the proposer wrote the program too (a symbolic search, a model that answers in
     Python), ``verdict`` where it answered the queries itself, without any program; where both are ``None``,
-    an ``Implementer`` writes the program. ``completion`` is what it was read from.
+    an ``Implementer`` writes the program. ``completion`` is what it was read from. ``term`` is the program
+    as the search has it, to be remembered; ``concepts`` are the ids of those that it is made of.
     """
 
     hypothesis: Hypothesis
     program: Program | None = None
     completion: Completion | None = None
     verdict: Verdict | None = None
+    term: str = ""
+    concepts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from hypotheses.proposer import Proposer, Request
 
 
 class PortfolioProposer:
-    """Asks a cheap proposer in the first round and, from where that falls silent, a dear one.
+    """Asks a cheap proposer as long as it has something to say and, from where it falls silent, a dear one.
 
     With ``notes`` the second is told why the first found nothing; ``rounds`` are what it gets at most. The
     first works on one task at a time, as a search keeps a core busy and its clock runs.
@@ -38,7 +38,13 @@ class PortfolioProposer:
         The second's rounds count from where it takes over, and it sees the feedback on its own work only.
         """
         notes: tuple[str, ...] = ()
-        if request.round == 0:
+        # A round that the first filled is none of the second's.
+        foreign = {
+            one.candidate.round
+            for one in request.feedback
+            if one.candidate.hypothesis.proposer == self.first.name
+        }
+        if request.round == len(foreign):  # the first has filled all rounds so far
             proposed = False
             async with self._turn, aclosing(self.first.propose(request)) as items:
                 async for item in items:
@@ -48,12 +54,6 @@ class PortfolioProposer:
                     yield item
             if proposed:
                 return
-        # A round that the first filled is none of the second's.
-        foreign = {
-            one.candidate.round
-            for one in request.feedback
-            if one.candidate.hypothesis.proposer == self.first.name
-        }
         own = tuple(one for one in request.feedback if one.candidate.round not in foreign)
         if self.rounds is not None and request.round - len(foreign) >= self.rounds:
             return

@@ -32,6 +32,7 @@ from hypotheses.selection import select
 from hypotheses.solver_config import SolverConfig
 from hypotheses.task import Task
 from hypotheses.verification import verify
+from memory import Concept
 from sandboxes import Cancellation, Limits, Program, ProposerError, Sandbox
 
 
@@ -59,6 +60,7 @@ class Rounds:
         packages: frozenset[str] | None,
         ledger: Ledger,
         threads: ThreadPoolExecutor,
+        concepts: tuple[Concept, ...] = (),
     ) -> None:
         self._task = task
         self._proposer = proposer
@@ -69,6 +71,7 @@ class Rounds:
         self._packages = packages
         self._ledger = ledger
         self._threads = threads
+        self._concepts = concepts
         self._verdicts: dict[str, asyncio.Future[Verdict]] = {}
         self._cancellation = Cancellation()
         self._entries: list[Entry] = []
@@ -88,7 +91,9 @@ class Rounds:
         feedback: tuple[Feedback, ...] = ()
         rounds = 0
         while (self._config.rounds is None or rounds < self._config.rounds) and not self._ledger.refused:
-            request = Request(self._task, rounds, self._config.samples, feedback, ledger=self._ledger)
+            request = Request(
+                self._task, rounds, self._config.samples, feedback, self._concepts, ledger=self._ledger
+            )
             entries = await self._round(request)
             self._entries += entries
             if not entries:

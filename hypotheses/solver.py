@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from hypotheses.budget import Ledger
+from hypotheses.experience import Experience, Recollection
 from hypotheses.hypothesis import Solution, Trace
 from hypotheses.proposer import Implementer, Proposer
 from hypotheses.rounds import Rounds
@@ -31,7 +32,7 @@ class Solver:
     ``implementer`` is needed where the proposer hands over hypotheses without programs. ``packages`` are
     those beyond the standard library that programs may import, by the tasks' family; programs of a family
     that is not in it may import all that the sandbox has. ``ledger`` is what may be spent on all tasks
-    together.
+    together. ``experience`` recalls concepts for each task and learns from how it ended.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Solver:
         recorder: Recorder | None = None,
         packages: Mapping[str, frozenset[str]] | None = None,
         ledger: Ledger | None = None,
+        experience: Experience | None = None,
     ) -> None:
         self.proposer = proposer
         self.sandbox = sandbox
@@ -54,22 +56,28 @@ class Solver:
         self.recorder = recorder
         self.packages = packages or {}
         self.ledger = ledger or Ledger()
+        self.experience = experience
         self._threads = ThreadPoolExecutor(sandbox.concurrency, thread_name_prefix="induce-judge")
 
     async def solve(self, task: Task) -> Solution:
         """Solve one task, record it, and return its solution.
 
-        Raises ``ProposerError``, ``SandboxError`` or ``RunLogError`` where our side failed; a task that no
-        candidate explains is no error but a solution whose outcome is ``unsolved``.
+        Raises ``ProposerError``, ``SandboxError``, ``RunLogError`` or ``MemoryStoreError`` where our side
+        failed; a task that no candidate explains is no error but a solution whose outcome is ``unsolved``.
         """
         infeasible = contradiction(task)
+        recollection = Recollection()
         if infeasible is None:
-            trace, solution = await self._rounds(task).run()
+            if self.experience is not None:
+                recollection = await asyncio.to_thread(self.experience.recall, task)
+            trace, solution = await self._rounds(task, recollection).run()
         else:
             trace = Trace()
             solution = Solution(task.id, "infeasible", tuple(() for _ in task.queries), note=infeasible)
         if self.recorder is not None:
             self.recorder.record(task, trace, solution)
+        if self.experience is not None and infeasible is None:
+            await asyncio.to_thread(self.experience.learn, task, recollection, trace, solution)
         return solution
 
     async def stream(self, tasks: Iterable[Task]) -> AsyncGenerator[tuple[Task, Solution], None]:
@@ -105,7 +113,7 @@ class Solver:
                 unfinished.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    def _rounds(self, task: Task) -> Rounds:
+    def _rounds(self, task: Task, recollection: Recollection) -> Rounds:
         return Rounds(
             task,
             self.proposer,
@@ -116,4 +124,5 @@ class Solver:
             self.packages.get(task.family),
             Ledger(self.config.budget, self.ledger),
             self._threads,
+            recollection.concepts,
         )

@@ -15,7 +15,7 @@ from hypotheses.selection import SelectionRule
 from hypotheses.solver import Recorder
 from hypotheses.task import Task
 from induce.runs import start_run
-from induce.settings import Settings, resolve_settings
+from induce.settings import MemoryMode, Settings, resolve_settings
 from induce.tasks import TaskSet, load_tasks
 from induce.wiring import WiredProposer, choose_proposer, make_proposer, open_solver
 
@@ -29,6 +29,7 @@ class SolveOptions(TypedDict, total=False):
     select: SelectionRule
     attempts: int
     seconds: float
+    memory_mode: MemoryMode
     out: str | Path
     on_solution: Callable[[Solution], None]
 
@@ -56,7 +57,8 @@ async def asolve(tasks: Task | Tasks, **options: Unpack[SolveOptions]) -> Soluti
     ``recipe``       the method: a name, a TOML file or a ``Recipe``; by default ``portfolio``, which is the
                      symbolic search and then, where one is named, the model
     ``model``        the language model: ``vllm:NAME@URL``, ``openai:NAME``, ``anthropic:NAME`` …
-    ``proposer``     instead of a recipe: ``search`` or ``recorded:TRANSCRIPT``
+    ``proposer``     instead of a recipe: ``search``, ``recall`` or ``recorded:TRANSCRIPT``
+    ``memory_mode``  ``frozen``: recall what was learned from other tasks; ``learn``: learn from these, too
     ``select``       how the winner is chosen: ``all-rounds``, ``last-round`` or ``majority``
     ``attempts``     how many distinct predictions a query may have
     ``seconds``      the search's time for one task
@@ -108,6 +110,7 @@ async def _solve_all(tasks: Tasks, options: SolveOptions) -> list[Solution]:
             },
             "model": {"address": options.get("model")},
             "search": {"seconds": options.get("seconds")},
+            "memory": {"mode": options.get("memory_mode")},
         }
     )
     if recipe is not None:

@@ -151,7 +151,12 @@ def _settings_of(log: RunLog, present: Settings) -> Settings:
         raise RunLogError(f"{log.path} holds settings that this induce does not know") from error
     here = ("address", "concurrency", "timeout", "attempts", "patience")  # the rest is part of the record
     model = recorded.model.model_copy(update={name: getattr(present.model, name) for name in here})
-    return recorded.model_copy(update={"sandbox": present.sandbox, "runs": present.runs, "model": model})
+    memory = recorded.memory.model_copy(
+        update={"address": present.memory.address, "embedder": present.memory.embedder}
+    )
+    return recorded.model_copy(
+        update={"sandbox": present.sandbox, "runs": present.runs, "model": model, "memory": memory}
+    )
 
 
 def _within_means(recorded: Settings, present: Settings) -> Settings:

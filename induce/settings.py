@@ -145,12 +145,26 @@ class RunSettings(_Group):
     retention_days: float = Field(30.0, gt=0, description="age at which `induce runs gc` deletes them")
 
 
+MemoryMode = Literal["off", "frozen", "learn"]
+"""What a run does with the memory."""
+
+
 class MemorySettings(_Group):
     """Where concepts are kept that outlive a task."""
 
     address: str = Field(
         default_factory=lambda: str(platformdirs.user_data_path("induce") / "memory.sqlite"),
         description="a file, or postgresql+psycopg://USER@HOST/DATABASE",
+    )
+    mode: MemoryMode = Field(
+        "off",
+        description="off; frozen: recall what is there as a run begins; learn: also keep what tasks teach",
+    )
+    batch: int = Field(1, ge=1, description="tasks after which what they taught is recalled")
+    concepts: int = Field(100, ge=1, description="concepts recalled for a task, of which a model sees a few")
+    embedder: str | None = Field(
+        None,
+        description="model2vec:NAME, sentence-transformers:NAME or vllm:NAME@URL, to find by vectors, too",
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TypedDict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypedDict
+
+import platformdirs
 
 from hypotheses.budget import Ledger
 from hypotheses.guided_search import GuidedSearchProposer
@@ -23,9 +26,14 @@ from hypotheses.solver import Recorder, Solver
 from hypotheses.solver_config import SolverConfig
 from hypotheses.steps.narrowing import Picker
 from induce.language_model import ModelSource, open_model
+from induce.memory_store import open_memory
 from induce.sandboxing import open_sandbox
 from induce.settings import Settings, SolverSettings
-from sandboxes import ModelError, ProposerError
+from sandboxes import ModelError, ProposerError, Sandbox
+
+if TYPE_CHECKING:
+    from hypotheses.recall.experience import StoredExperience
+    from hypotheses.recall.proposer import RecalledProposer
 
 MODEL_TASKS = 16
 """How many tasks are solved at a time with a model, which answers many as fast as one."""
@@ -33,7 +41,27 @@ MODEL_TASKS = 16
 TRANSCRIPT_TASKS = 4
 """How many tasks are solved at a time with a transcript, where the sandbox is what takes time."""
 
+RECALL_AT_ONCE = 8
+"""How many remembered programs are run before it is looked whether one of them is right."""
+
+RECALLED = 48
+"""How many remembered programs are run on a task at most, compositions of two aside."""
+
+COMPOSED = 5
+"""The first so many are also tried one after another."""
+
+RECALL_ROUNDS = math.ceil((RECALLED + COMPOSED * (COMPOSED - 1)) / RECALL_AT_ONCE)
+
 Parts = tuple[Proposer, Implementer | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a proposer may work with: where programs run, where completions are kept, who picks hypotheses."""
+
+    sandbox: Sandbox
+    completions: CompletionStore | None = None
+    picker: Picker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +75,7 @@ class WiredProposer:
 
     spec: str
     config: SolverConfig
-    connect: Callable[[CompletionStore | None, Picker | None], AbstractAsyncContextManager[Parts]]
+    connect: Callable[[Surroundings], AbstractAsyncContextManager[Parts]]
     content_hash: str = ""
     recipe: Recipe | None = field(default=None, repr=False)
 
@@ -67,14 +95,18 @@ def choose_proposer(settings: Settings, proposer: str | None = None) -> tuple[st
 
 
 def make_proposer(spec: str, settings: Settings) -> WiredProposer:
-    """Make the proposer that ``spec`` names: ``search``, ``recorded:TRANSCRIPT`` or ``recipe:NAME``.
+    """Make the proposer that ``spec`` names: ``search``, ``recall``, ``recorded:FILE`` or ``recipe:NAME``.
+
+    Where a memory is in use, ``search`` and recipes try remembered programs first.
 
     Raises ``ProposerError`` for another name, a transcript that cannot be read or a model that is not named,
     ``SettingsError`` for an unknown recipe.
     """
     kind, _, argument = spec.partition(":")
     if spec == "search":
-        return _search(settings)
+        return _with_recall(_search(settings), settings)
+    if spec == "recall":
+        return _recall(settings)
     if kind == "recorded" and argument:
         return _recorded(ModelSource.parse(spec), settings)
     if kind == "recipe" and argument:
@@ -85,10 +117,56 @@ def make_proposer(spec: str, settings: Settings) -> WiredProposer:
                 "vllm:NAME@http://127.0.0.1:8000/v1 or openai:NAME, or as model.address in induce.toml"
             )
         make = _guided_search if recipe.propose and recipe.propose.what == "term" else _of_recipe
-        return make(spec, recipe, settings, ModelSource.parse(settings.model.address))
+        return _with_recall(make(spec, recipe, settings, ModelSource.parse(settings.model.address)), settings)
     raise ProposerError(
-        f"there is no proposer {spec!r}; there are `search`, `recorded:TRANSCRIPT` and the recipes"
+        f"there is no proposer {spec!r}; there are `search`, `recall`, `recorded:TRANSCRIPT` and the recipes"
     )
+
+
+def _recalled_proposer(sandbox: Sandbox, *, searched: bool) -> RecalledProposer:
+    from hypotheses.recall import RecalledProposer  # noqa: PLC0415  numpy is slow to load
+    from hypotheses.recall.profile_folder import ProfileFolder  # noqa: PLC0415
+
+    profiles = ProfileFolder(platformdirs.user_cache_path("induce") / "profiles")
+    return RecalledProposer(
+        (),
+        sandbox,
+        RECALLED,
+        composed=COMPOSED,
+        at_once=RECALL_AT_ONCE,
+        terms=not searched,  # a search tries them itself, and with changes
+        profiles=profiles,
+    )
+
+
+def _recall(settings: Settings) -> WiredProposer:
+    if settings.memory.mode == "off":
+        raise ProposerError(
+            "the proposer `recall` needs a memory: say --memory-mode frozen (or learn), "
+            "or set memory.mode in induce.toml"
+        )
+
+    @asynccontextmanager
+    async def connect(around: Surroundings) -> AsyncIterator[Parts]:
+        yield _recalled_proposer(around.sandbox, searched=False), None
+
+    return WiredProposer("recall", SolverConfig(samples=RECALL_AT_ONCE, rounds=RECALL_ROUNDS), connect)
+
+
+def _with_recall(wired: WiredProposer, settings: Settings) -> WiredProposer:
+    """Put remembered programs first, where a memory is in use."""
+    if settings.memory.mode == "off":
+        return wired
+
+    @asynccontextmanager
+    async def connect(around: Surroundings) -> AsyncIterator[Parts]:
+        async with wired.connect(around) as (proposer, implementer):
+            recalled = _recalled_proposer(around.sandbox, searched=searched)
+            yield PortfolioProposer(recalled, proposer), implementer
+
+    searched = wired.recipe is None or wired.recipe.search
+    rounds = None if wired.config.rounds is None else wired.config.rounds + RECALL_ROUNDS
+    return replace(wired, config=replace(wired.config, rounds=rounds), connect=connect)
 
 
 def _with_samples(recipe: Recipe, chosen: SolverSettings) -> Recipe:
@@ -121,7 +199,7 @@ def _search(settings: Settings) -> WiredProposer:
     search = SearchProposer(**_search_limits(settings))
 
     @asynccontextmanager
-    async def connect(_store: CompletionStore | None, _picker: Picker | None) -> AsyncIterator[Parts]:
+    async def connect(_around: Surroundings) -> AsyncIterator[Parts]:
         yield search, None
 
     config = SolverConfig(
@@ -138,9 +216,9 @@ def _of_recipe(spec: str, recipe: Recipe, settings: Settings, source: ModelSourc
         raise ProposerError(f"the recipe {recipe.name} asks no model")
 
     @asynccontextmanager
-    async def connect(store: CompletionStore | None, picker: Picker | None) -> AsyncIterator[Parts]:
-        async with open_model(source, settings, recipe.prompts, store) as model:
-            own = ModelProposer(recipe, model, picker, recorded=source.endpoint is not None)
+    async def connect(around: Surroundings) -> AsyncIterator[Parts]:
+        async with open_model(source, settings, recipe.prompts, around.completions) as model:
+            own = ModelProposer(recipe, model, around.picker, recorded=source.endpoint is not None)
             if recipe.search:
                 search = SearchProposer(**_search_limits(settings))
                 rounds = None if settings.solver.rounds else recipe.rounds
@@ -168,8 +246,8 @@ def _guided_search(spec: str, recipe: Recipe, settings: Settings, source: ModelS
         raise ProposerError(f"the recipe {recipe.name} asks no model")
 
     @asynccontextmanager
-    async def connect(store: CompletionStore | None, _picker: Picker | None) -> AsyncIterator[Parts]:
-        async with open_model(source, settings, recipe.prompts, store) as model:
+    async def connect(around: Surroundings) -> AsyncIterator[Parts]:
+        async with open_model(source, settings, recipe.prompts, around.completions) as model:
             yield GuidedSearchProposer(propose, model, **_search_limits(settings)), None
 
     config = SolverConfig(
@@ -189,8 +267,8 @@ def _recorded(source: ModelSource, settings: Settings) -> WiredProposer:
         raise ProposerError(f"{source.spec} is no transcript")
 
     @asynccontextmanager
-    async def connect(store: CompletionStore | None, _picker: Picker | None) -> AsyncIterator[Parts]:
-        async with open_model(source, settings, PromptStyle(), store) as model:
+    async def connect(around: Surroundings) -> AsyncIterator[Parts]:
+        async with open_model(source, settings, PromptStyle(), around.completions) as model:
             playback = PlaybackProposer(endpoint, model)
             yield playback, playback
 
@@ -246,7 +324,11 @@ async def open_solver(
                     f"programs ran in {before[-1]} so far, and now run in {sandbox.environment}: "
                     "they may behave differently"
                 )
-        proposer, implementer = await stack.enter_async_context(wired.connect(store or log, picker))
+        around = Surroundings(sandbox, store or log, picker)
+        proposer, implementer = await stack.enter_async_context(wired.connect(around))
+        experience = None
+        if settings.memory.mode != "off":
+            experience = stack.enter_context(open_experience(wired, settings, log))
         yield Solver(
             proposer,
             sandbox,
@@ -256,4 +338,25 @@ async def open_solver(
             recorder=recorder,
             packages={family: frozenset(names) for family, names in settings.sandbox.packages.items()},
             ledger=ledger,
+            experience=experience,
+        )
+
+
+@contextlib.contextmanager
+def open_experience(
+    wired: WiredProposer, settings: Settings, log: RunLog | None
+) -> Iterator[StoredExperience]:
+    """Open the memory of the settings for a run; what a model is shown of it is tried, with and without."""
+    from hypotheses.recall.experience import StoredExperience  # noqa: PLC0415  numpy is slow to load
+
+    with open_memory(settings.memory, frozen=settings.memory.mode == "frozen") as store:
+        asks = wired.recipe is not None and wired.recipe.propose is not None
+        yield StoredExperience(
+            store,
+            learns=settings.memory.mode == "learn",
+            most=settings.memory.concepts,
+            batch=settings.memory.batch,
+            tried=wired.recipe.recall.concepts if asks and wired.recipe is not None else 0,
+            run="" if log is None else log.path.name,
+            model=(settings.model.address or "") if asks else "",
         )

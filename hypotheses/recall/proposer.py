@@ -11,7 +11,8 @@ from hypotheses.hypothesis import Hypothesis, Proposal, Report
 from hypotheses.proposer import Request
 from hypotheses.recall.composition import compose
 from hypotheses.recall.grids import as_grid
-from hypotheses.recall.profile import Profile, profile_of
+from hypotheses.recall.profile import Profile
+from hypotheses.recall.profile_folder import ProfileFolder
 from hypotheses.recall.query import query_of
 from hypotheses.recall.ranking import Ranking, Weights
 from hypotheses.task import Task
@@ -26,10 +27,12 @@ class RecalledProposer:
 
     ``concepts`` are the library itself, or a memory that is asked for the ``recalled`` most relevant to each
     task; what the request brings is ranked with them. ``most`` programs are proposed for a task, and then
-    the compositions of two of the first ``composed``. Rounds go on where the last one ended.
+    the compositions of two of the first ``composed``. Rounds go on where the last one ended; a round has as
+    many as the request wants, or ``at_once``. ``terms`` says whether it tries concepts that a search could
+    try as terms, too.
 
     Each program is run once on the probes, in ``sandbox``, before it is first ranked, unless
-    ``profiles`` has it; the profiles are kept.
+    ``profiles`` has it; the profiles are kept, and in a folder where that is given.
     """
 
     def __init__(
@@ -41,7 +44,9 @@ class RecalledProposer:
         composed: int = 6,
         recalled: int = 1_000,
         weights: Weights | None = None,
-        profiles: Iterable[Profile] = (),
+        at_once: int | None = None,
+        terms: bool = True,
+        profiles: Iterable[Profile] | ProfileFolder = (),
     ) -> None:
         for name, number in (("most", most), ("recalled", recalled)):
             if number < 1:
@@ -54,7 +59,9 @@ class RecalledProposer:
         self.composed = composed
         self.recalled = recalled
         self.weights = weights
-        self._profiles = {profile.program.key: profile for profile in profiles}
+        self.at_once = at_once
+        self.terms = terms
+        self._profiles = profiles if isinstance(profiles, ProfileFolder) else ProfileFolder(None, profiles)
         self._ranking: tuple[tuple[str, ...], Ranking] = ((), Ranking(()))
         self._lock = threading.Lock()
 
@@ -75,9 +82,10 @@ class RecalledProposer:
             cancellation.cancel()
         if not ranked and not request.round:
             yield Report(note="the memory has no program that takes what this task gives")
-        begin = request.round * request.n
+        wanted = self.at_once or request.n
+        begin = request.round * wanted
         for number, proposal in enumerate(self._proposals(ranked, request.task)):
-            if number >= begin + request.n:
+            if number >= begin + wanted:
                 return
             if number >= begin:
                 yield proposal
@@ -88,15 +96,19 @@ class RecalledProposer:
         """Give the concepts with a program that takes the task's inputs, the one most worth trying first."""
         found: dict[str, Concept] = {}
         for concept in (*concepts, *self._recalled(task)):
-            if concept.program is not None and takes(concept.program, task):
+            if concept.program is None or (concept.term and not self.terms):
+                continue
+            if takes(concept.program, task):
                 found.setdefault(concept.program.key, concept)
         with self._lock:  # a program is profiled once, though several tasks be waiting for it
-            for key, concept in found.items():
-                if key not in self._profiles and concept.program is not None:
-                    self._profiles[key] = profile_of(concept.program, self.sandbox, cancellation)
             keys = tuple(found)
             if self._ranking[0] != keys:
-                self._ranking = (keys, Ranking([self._profiles[key] for key in keys], self.weights))
+                profiles = [
+                    self._profiles.get(concept.program, self.sandbox, cancellation)
+                    for concept in found.values()
+                    if concept.program is not None
+                ]
+                self._ranking = (keys, Ranking(profiles, self.weights))
             ranking = self._ranking[1]
         return [found[keys[position]] for position in ranking.rank(task)]
 
@@ -107,7 +119,7 @@ class RecalledProposer:
 
     def _proposals(self, ranked: Sequence[Concept], task: Task) -> Iterator[Proposal]:
         for concept in ranked[: self.most]:
-            yield self._proposal(_words(concept), concept.program)
+            yield self._proposal(_words(concept), concept.program, concept)
         if _chains(task):
             yield from self._compositions(ranked)
 
@@ -116,17 +128,18 @@ class RecalledProposer:
         able = [
             (concept, concept.program)
             for concept in ranked[: self.most]
-            if concept.program is not None and self._profiles[concept.program.key].acts
+            if concept.program is not None and self._profiles.get(concept.program, self.sandbox).acts
         ]
         # By the sum of ranks, so that the first pairs are of the programs that came first.
         for pair in sorted(permutations(range(min(self.composed, len(able))), 2), key=sum):
             (one, first), (other, second) = (able[position] for position in pair)
             program = compose(second, first)
             if program is not None:
-                yield self._proposal(f"First: {_words(one)}\nThen: {_words(other)}", program)
+                yield self._proposal(f"First: {_words(one)}\nThen: {_words(other)}", program, one, other)
 
-    def _proposal(self, text: str, program: Program | None) -> Proposal:
-        return Proposal(Hypothesis(text, proposer=self.name), program)
+    def _proposal(self, text: str, program: Program | None, *concepts: Concept) -> Proposal:
+        ids = tuple(dict.fromkeys(concept.id for concept in concepts if concept.id))
+        return Proposal(Hypothesis(text, proposer=self.name), program, concepts=ids)
 
 
 def takes(program: Program, task: Task) -> bool:

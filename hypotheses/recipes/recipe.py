@@ -76,6 +76,18 @@ class Refine(Step):
     critique: bool = Field(False, description="have the model say in words what is wrong first (Self-Refine)")
 
 
+class Recall(_Frozen):
+    """What a model is shown of a memory, where one is in use."""
+
+    concepts: int = Field(8, ge=0, description="concepts at most; how many depends on how well they fit")
+    tokens: int = Field(2_000, ge=1, description="tokens that they take up at most")
+    by: Literal["rank", "model"] = Field("rank", description="who picks them from those that fit")
+    order: Literal["best-first", "best-last", "ends"] = Field(
+        "ends", description="their order in the prompt: models lose what lies in the middle"
+    )
+    abstract: bool = Field(False, description="have the model make concepts of solutions")
+
+
 class PromptStyle(_Frozen):
     """How tasks are shown."""
 
@@ -105,6 +117,7 @@ class Recipe(_Frozen):
     pick: Pick | None = None
     implement: Implement | None = None
     refine: Refine | None = None
+    recall: Recall = Recall()
     prompts: PromptStyle = PromptStyle()
     allocation: Allocation = "fixed"
     select: SelectionRule = "all-rounds"

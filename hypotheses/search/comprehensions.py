@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import combinations, islice, pairwise
 from typing import Any
 
@@ -247,6 +247,19 @@ _MAPS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Comprehension(Operator):
+    """An operator that runs over ``sequences`` sequences, its first arguments, and ends with ``ending``.
+
+    In ``body`` the loop's variables come first, and after them the operator's further arguments.
+    """
+
+    loop: Loop = field(kw_only=True)
+    ending: Ending = field(kw_only=True)
+    body: Expression = field(kw_only=True)
+    sequences: int = field(kw_only=True)
+
+
 @dataclass(frozen=True)
 class Source:
     """Sequences, each an expression of the task's arguments, and how to run over them.
@@ -300,20 +313,26 @@ class Source:
             "ITERABLE": self.loop.iterable,
         }
         words = {"BODY": phrase_of(printed), "EACH": self.loop.phrase}
-        operator = Operator(
-            f"{ending.name} over {self.loop.iterable}",
+        inner = _bound(body, free, bound)
+        python = re.sub("BODY|TARGET|ITERABLE", lambda part: parts[part[0]], ending.python)
+        operator = Comprehension(
+            python,
             (*(sequence.kind for sequence in self.sequences), *(variable.kind for variable in free)),
             ending.result,
-            _evaluator(self.loop, ending, _bound(body, free, bound), first),
+            evaluator(self.loop, ending, inner, first),
             cost=self.loop.cost + ending.cost + body.cost - sum(variable.cost for variable in free),
-            python=re.sub("BODY|TARGET|ITERABLE", lambda part: parts[part[0]], ending.python),
+            python=python,
             phrase=re.sub("BODY|EACH", lambda part: words[part[0]], ending.phrase),
+            loop=self.loop,
+            ending=ending,
+            body=inner,
+            sequences=first,
         )
         outer = [Variable(one.name, one.kind, one.position - bound, one.cost) for one in free]
         return Call(operator, (*self.sequences, *outer))
 
 
-def _evaluator(loop: Loop, ending: Ending, body: Expression, sequences: int) -> Callable[..., Column]:
+def evaluator(loop: Loop, ending: Ending, body: Expression, sequences: int) -> Callable[..., Column]:
     """Give what runs the comprehension over columns; the body's rows are the loop's variables, then more."""
     single = len(loop.variables) == 1
 
@@ -326,6 +345,44 @@ def _evaluator(loop: Loop, ending: Ending, body: Expression, sequences: int) -> 
         return tuple(results)
 
     return run
+
+
+def comprehend(
+    kinds: Sequence[str],
+    loop: str,
+    ending: tuple[str, str],
+    body: Expression,
+    arguments: Sequence[Expression],
+) -> Call:
+    """Give the comprehension over the first ``arguments``, which are of these kinds, made anew of its parts.
+
+    The others take the places of the variables of ``body`` that come after the loop's; they must be
+    variables themselves. ``ending`` is an ending's name and the kind of its body. Raises ``LookupError``
+    where there is no such loop or ending, ``ValueError`` where the parts do not fit.
+    """
+    sequences = arguments[: len(kinds)]
+    free = [one for one in arguments[len(kinds) :] if isinstance(one, Variable)]
+    if len(sequences) + len(free) != len(arguments) or len(sequences) != len(kinds):
+        raise ValueError("a comprehension takes sequences, and then variables")
+    loops = [loop_over_both(*kinds)] if len(kinds) == 2 else loops_over(kinds[0]) if len(kinds) == 1 else []
+    over = next((one for one in loops if one.iterable == loop), None)
+    last = next((one for one in endings(kinds[0]) if (one.name, one.body) == ending), None)
+    if over is None or last is None or (last.whole and len(over.variables) > 1):
+        raise LookupError(f"there is no {ending[0]} over {loop}")
+    bound = len(over.variables)
+    outer: dict[Variable, Variable] = {}
+    for part in walk(body):
+        if isinstance(part, Variable) and part.position < bound:
+            outer[part] = replace(over.variables[part.position])
+        elif isinstance(part, Variable):
+            if part.position - bound >= len(free):
+                raise ValueError(f"the body has no argument {part.position}")
+            argument = free[part.position - bound]
+            outer[part] = replace(argument, position=argument.position + bound)
+    found = Source(tuple(sequences), kinds[0], over).comprehension(last, _renamed(body, outer))
+    if found is None:
+        raise ValueError("the body cannot be put into words")
+    return found
 
 
 def _bound(body: Expression, free: Sequence[Variable], bound: int) -> Expression:

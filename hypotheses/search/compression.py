@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -85,25 +86,38 @@ def _shared(terms: Terms, corpus: Sequence[Expression], abstractions: int, argum
     """Yield what the corpus shares, the most compressive first, without calls of one another."""
     if len(corpus) < 2 or abstractions == 0:
         return
-    try:
-        from stitch_core import compress  # noqa: PLC0415 - only learning needs it
-    except ImportError:
-        raise ProposerError("learning a library needs stitch_core: pip install 'induce[search]'") from None
-    result = compress(
-        [terms.write(solution, program) for program, solution in enumerate(corpus)],
-        iterations=abstractions,
-        max_arity=arguments,
-        no_curried_bodies=True,
-        no_curried_metavars=True,
-    )
+    written = [terms.write(solution, program) for program, solution in enumerate(corpus)]
+    found = _compressed(written, abstractions, arguments)
     bodies: dict[str, tuple[int, Tree]] = {}
-    for found in result.abstractions:
-        tree = _expanded(parse(found.body), bodies)
-        bodies[found.name] = (found.arity, tree)
+    for name, arity, body_text in found:
+        tree = _expanded(parse(body_text), bodies)
+        bodies[name] = (arity, tree)
         body = terms.read(tree)
         # Without holes it is a constant, which enumeration finds early and has no operator for.
         if isinstance(body, Call) and any(isinstance(part, Variable) for part in walk(body)):
             yield body
+
+
+def _compressed(programs: Sequence[str], abstractions: int, arguments: int) -> list[tuple[str, int, str]]:
+    """Have Stitch find abstractions: name, arity and body of each.
+
+    It asserts what does not hold for every corpus; then it is asked for abstractions of fewer arguments.
+    """
+    try:
+        from stitch_core import StitchException, compress  # noqa: PLC0415 - only learning needs it
+    except ImportError:
+        raise ProposerError("learning a library needs stitch_core: pip install 'induce[search]'") from None
+    for arity in range(arguments, 0, -1):
+        with suppress(StitchException):
+            result = compress(
+                list(programs),
+                iterations=abstractions,
+                max_arity=arity,
+                no_curried_bodies=True,
+                no_curried_metavars=True,
+            )
+            return [(one.name, one.arity, one.body) for one in result.abstractions]
+    return []
 
 
 def parse(text: str) -> Tree:

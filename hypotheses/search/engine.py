@@ -42,7 +42,7 @@ class Engine:
 
         Ends when nothing is left to try.
         """
-        chosen = _diverse(self.problem)
+        chosen = diverse(self.problem)
         while True:
             wrong = None
             for candidate in self._candidates(chosen):
@@ -93,7 +93,7 @@ class Engine:
         self.exhausted = not enumeration.too_large
 
 
-def _diverse(problem: Problem) -> list[int]:
+def diverse(problem: Problem) -> list[int]:
     """Pick a few examples that differ: the shortest and longest inputs and outputs, then the first ones."""
     indices = range(len(problem.rows))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hypotheses.search.deduction import DeductionEngine
@@ -14,6 +15,7 @@ from hypotheses.search.lists import LISTS
 from hypotheses.search.moments import MOMENTS, MomentEngine
 from hypotheses.search.numbers import NUMBERS, NumberEngine
 from hypotheses.search.records import RecordEngine
+from hypotheses.search.reuse import Remembered, ReuseEngine
 from hypotheses.search.strings import STRINGS
 from hypotheses.search.sygus import sygus_problem
 from hypotheses.search.values import VALUES
@@ -27,19 +29,30 @@ OPENING = 20_000
 """How many terms each language gets before that: what is cheap in any of them comes first."""
 
 
-def engines_of(task: Task, guide: Guide | None = None, library: Library | None = None) -> list[Searcher]:
+def engines_of(
+    task: Task,
+    guide: Guide | None = None,
+    library: Library | None = None,
+    remembered: Remembered | None = None,
+) -> list[Searcher]:
     """Give what searches for a solution of ``task``, in this order; nothing where no language here fits.
 
     A task with a grammar is searched in that grammar and no other, and ``guide`` is for that. ``library``
-    extends the languages.
+    extends the languages; solutions that are ``remembered`` are tried, with changes, as often as others.
     """
 
     def extended(problem: Problem) -> Problem:
         return problem if library is None else replace(problem, language=library.extend(problem.language))
 
+    def reusing(searcher: Searcher, problems: Sequence[Problem]) -> Searcher:
+        if remembered is None or not remembered.terms:
+            return searcher
+        reused = [ReuseEngine(problem, remembered) for problem in problems]
+        return Interleaved([*reused, searcher], 0, 0)
+
     if task.grammar is not None:
         in_grammar = sygus_problem(task, guide)
-        return [] if in_grammar is None else [Engine(extended(in_grammar))]
+        return [] if in_grammar is None else [reusing(Engine(extended(in_grammar)), [in_grammar])]
     found: list[Searcher] = []
     if (moments := MOMENTS.problem(task)) is not None:
         found.append(MomentEngine(moments))
@@ -54,5 +67,6 @@ def engines_of(task: Task, guide: Guide | None = None, library: Library | None =
         general.append(DeductionEngine(extended(large)))
     if general:
         many = len(task.examples) >= MANY_EXAMPLES or small is None
-        found.append(Interleaved(general, OPENING, 0 if many else HEAD_START))
+        together = Interleaved(general, OPENING, 0 if many else HEAD_START)
+        found.append(reusing(together, [problem for problem in (small, large) if problem is not None]))
     return found

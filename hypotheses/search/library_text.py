@@ -1,14 +1,15 @@
-"""A library as JSON, and back."""
+"""A library, or one solution, as JSON, and back."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from hypotheses.search.abstraction import Abstraction, Rule, hole, is_well_kinded, rule_of
+from hypotheses.search.comprehensions import Comprehension, comprehend
 from hypotheses.search.language import Call, Column, Constant, Expression, Operator, Variable, walk
 from sandboxes.values import decode, encode
 
@@ -27,11 +28,25 @@ class _Constant(_Strict):
     kind: str
 
 
+class _Loop(_Strict):
+    """What makes a comprehension: the loop, its ending with the kind of its body, and the body."""
+
+    over: str
+    ending: tuple[str, str]
+    sequences: int = Field(ge=1, le=2)
+    body: _Call | _Constant | _Hole
+
+
 class _Call(_Strict):
     operator: str
     arguments: list[_Call | _Constant | _Hole]
     takes: list[str]
     result: str
+    loop: _Loop | None = None
+
+
+class _Term(_Strict):
+    term: _Call | _Constant | _Hole
 
 
 class _Abstraction(_Strict):
@@ -77,9 +92,13 @@ def read(
     Raises ``ValueError`` for what is no library.
     """
     known = {rule_of(operator): operator for operator in operators}
+
+    def find(rule: Rule) -> Operator:
+        return known.get(rule) or _by_name(rule)
+
     try:
         stored = _Library.model_validate_json(text)
-        abstractions = tuple(_abstraction(one, known) for one in stored.abstractions)
+        abstractions = tuple(_abstraction(one, find) for one in stored.abstractions)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the text"
@@ -90,9 +109,51 @@ def read(
     return abstractions, counts
 
 
+def write_term(expression: Expression) -> str:
+    """Write a solution as JSON; its variables are known by their positions alone."""
+    return _Term(term=_part(expression)).model_dump_json(exclude_none=True)
+
+
+def read_term(text: str | bytes, operators: Mapping[Rule, Operator]) -> Expression:
+    """Read what ``write_term`` wrote, over these operators; its variables are holes.
+
+    Raises ``LookupError`` where an operator is missing, ``ValueError`` for what is no term.
+    """
+    return _read_term(text, operators.__getitem__)
+
+
+def read_expression(text: str | bytes) -> Expression:
+    """Read what ``write_term`` wrote, to learn from: its operators are but names.
+
+    Raises ``ValueError`` for what is no term.
+    """
+    try:
+        return _read_term(text, _by_name)
+    except LookupError as error:
+        raise ValueError(f"not a term: {error}") from None
+
+
+def _read_term(text: str | bytes, find: Callable[[Rule], Operator]) -> Expression:
+    try:
+        return _expression(_Term.model_validate_json(text).term, find)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ValueError(f"not a term: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except RecursionError:
+        raise ValueError("not a term: it is nested too deeply") from None
+
+
 def _call(call: Call) -> _Call:
-    operator = call.operator
+    operator, loop = call.operator, None
+    if isinstance(operator, Comprehension):
+        loop = _Loop(
+            over=operator.loop.iterable,
+            ending=(operator.ending.name, operator.ending.body),
+            sequences=operator.sequences,
+            body=_part(operator.body),
+        )
     return _Call(
+        loop=loop,
         operator=operator.name,
         arguments=[_part(argument) for argument in call.arguments],
         takes=list(operator.arguments),
@@ -110,8 +171,8 @@ def _part(expression: Expression) -> _Call | _Constant | _Hole:
             return _call(expression)
 
 
-def _abstraction(stored: _Abstraction, known: Mapping[Rule, Operator]) -> Abstraction:
-    body = _call_of(stored.body, known)
+def _abstraction(stored: _Abstraction, find: Callable[[Rule], Operator]) -> Abstraction:
+    body = _call_of(stored.body, find)
     holes = {part for part in walk(body) if isinstance(part, Variable)}
     if not is_well_kinded(body):
         raise ValueError(f"{stored.name} gives an operator an argument of another kind than it takes")
@@ -120,7 +181,7 @@ def _abstraction(stored: _Abstraction, known: Mapping[Rule, Operator]) -> Abstra
     return Abstraction(stored.name, body, stored.uses, stored.compression)
 
 
-def _expression(stored: _Call | _Constant | _Hole, known: Mapping[Rule, Operator]) -> Expression:
+def _expression(stored: _Call | _Constant | _Hole, find: Callable[[Rule], Operator]) -> Expression:
     match stored:
         case _Hole():
             return hole(stored.hole, stored.kind)
@@ -132,13 +193,17 @@ def _expression(stored: _Call | _Constant | _Hole, known: Mapping[Rule, Operator
                 raise ValueError(f"{json.dumps(stored.constant)} is no constant of a language") from None
             return Constant(value, stored.kind)
         case _Call():
-            return _call_of(stored, known)
+            return _call_of(stored, find)
 
 
-def _call_of(stored: _Call, known: Mapping[Rule, Operator]) -> Call:
+def _call_of(stored: _Call, find: Callable[[Rule], Operator]) -> Call:
     rule = Rule("operator", stored.result, stored.operator, tuple(stored.takes))
-    arguments = tuple(_expression(argument, known) for argument in stored.arguments)
-    return Call(known.get(rule) or _by_name(rule), arguments)
+    arguments = tuple(_expression(argument, find) for argument in stored.arguments)
+    if (loop := stored.loop) is not None:
+        body, kinds = _expression(loop.body, find), stored.takes[: loop.sequences]
+        if all(part.operator.python for part in walk(body) if isinstance(part, Call)):
+            return comprehend(kinds, loop.over, loop.ending, body, arguments)
+    return Call(find(rule), arguments)
 
 
 def _by_name(rule: Rule) -> Operator:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from hypotheses.hypothesis import Hypothesis, Proposal, Report, Usage
 from hypotheses.proposer import Request
+from hypotheses.search.library import Library
 from hypotheses.search.search import MEMORY_MB, Found, Search
+from memory import Concept
 
 SLICE_SECONDS = 0.05
 """How long the search runs between two chances for the event loop to cancel it."""
@@ -46,12 +49,20 @@ class SearchProposer:
         """Yield proposals in the first round, none later, and one report.
 
         The search runs in a thread, slice by slice, so that other tasks go on and closing the generator
-        stops it after the slice under way. Concepts are not used.
+        stops it after the slice under way. Of the request's concepts it takes the terms: solutions of other
+        tasks, which it tries with changes, and a library.
         """
         if request.round:
             return
+        known = {concept.term: concept.id for concept in reversed(request.concepts) if concept.term}
         search = await asyncio.to_thread(
-            Search, request.task, self.seconds, self.max_terms, memory_mb=self.memory_mb
+            Search,
+            request.task,
+            self.seconds,
+            self.max_terms,
+            memory_mb=self.memory_mb,
+            library=library_of(request.concepts),
+            remembered=[one.term for one in request.concepts if one.term and one.kind != LIBRARY],
         )
         steps = search.steps()
         proposed, more = 0, True
@@ -59,8 +70,23 @@ class SearchProposer:
             found, more = await asyncio.to_thread(advance, steps)
             if found:
                 proposed += 1
-                yield Proposal(Hypothesis(found.rule, proposer=self.name), found.program)
+                used = (known[found.origin],) if found.origin else ()
+                hypothesis = Hypothesis(found.rule, proposer=self.name)
+                yield Proposal(hypothesis, found.program, term=found.term, concepts=used)
         yield Report(Usage(terms=search.report.terms), NOTES[search.report.reason])
+
+
+LIBRARY = "library"
+"""The kind of concepts whose term is a library, as ``Library.to_json`` writes it."""
+
+
+def library_of(concepts: Sequence[Concept]) -> Library | None:
+    """Give the first library among ``concepts`` that can be read; ``None`` where there is none."""
+    for concept in concepts:
+        if concept.kind == LIBRARY:
+            with contextlib.suppress(ValueError):
+                return Library.from_json(concept.term)
+    return None
 
 
 NOTES = {

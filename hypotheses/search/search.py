@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hypotheses.search.abstraction import inline
 from hypotheses.search.engine import alternatives
 from hypotheses.search.guide import Guide
 from hypotheses.search.language import Expression, Problem
 from hypotheses.search.languages import engines_of
 from hypotheses.search.library import Library
+from hypotheses.search.library_text import write_term
+from hypotheses.search.reuse import Remembered
 from hypotheses.search.storage import MEGABYTE, Storage
 from hypotheses.task import Task
 from sandboxes import Program
@@ -44,7 +47,8 @@ class SearchReport:
 class Found:
     """A solution: the rule in words, the program, and the expression that both were written from.
 
-    ``definition`` is the rule as a SyGuS ``define-fun`` where the task has a grammar, else empty.
+    ``definition`` is the rule as a SyGuS ``define-fun`` where the task has a grammar, else empty. ``origin``
+    is the remembered solution that it was made of; empty where it was found without.
     """
 
     text: str
@@ -52,6 +56,12 @@ class Found:
     expression: Expression
     problem: Problem
     definition: str = ""
+    origin: str = ""
+
+    @property
+    def term(self) -> str:
+        """The expression as ``search`` can be given it again, ``remembered``."""
+        return write_term(inline(self.expression))
 
     @property
     def rule(self) -> str:
@@ -71,7 +81,8 @@ class Search:
     """A search in steps, so that its driver can stop it between any two of them.
 
     ``seconds``, ``max_terms`` and ``memory_mb`` limit it; without the first, the same task gives the same
-    steps. ``guide`` orders it, ``library`` adds operators. ``report`` is up to date after every step.
+    steps. ``guide`` orders it, ``library`` adds operators, ``remembered`` are solutions of other tasks.
+    ``report`` is up to date after every step.
     """
 
     def __init__(
@@ -82,12 +93,14 @@ class Search:
         guide: Guide | None = None,
         memory_mb: int = MEMORY_MB,
         library: Library | None = None,
+        remembered: Sequence[str] = (),
     ) -> None:
         self._started = time.monotonic()
         self._seconds = seconds
         self._max_terms = max_terms
         self._storage = Storage(memory_mb * MEGABYTE)
-        self._engines = engines_of(task, guide, library)
+        self._remembered = Remembered(remembered)
+        self._engines = engines_of(task, guide, library, self._remembered)
         self._terms = self._weighed = 0
         self._reason: Reason = "budget" if self._engines else "unsupported"
 
@@ -147,7 +160,12 @@ class Search:
         language = problem.language
         definition = language.define(expression) if language.define else ""
         return Found(
-            language.describe(expression), language.implement(expression), expression, problem, definition
+            language.describe(expression),
+            language.implement(expression),
+            expression,
+            problem,
+            definition,
+            self._remembered.origin_of(expression),
         )
 
 
@@ -159,15 +177,17 @@ def search(
     guide: Guide | None = None,
     memory_mb: int = MEMORY_MB,
     library: Library | None = None,
+    remembered: Sequence[str] = (),
 ) -> SearchResult:
     """Search for the cheapest program that satisfies the examples of ``task``.
 
     Where the task has a grammar, ``guide`` says what is cheap. ``library`` adds what was learned from other
-    solutions (``learn_library``).
+    solutions (``learn_library``), and solutions that are ``remembered`` (``Found.term``), those of the most
+    similar tasks first, are tried as they are and with a part changed.
 
     ``seconds`` and ``max_terms`` limit the search, ``None`` meaning no limit; ``max_terms`` alone makes it
     deterministic. So does ``memory_mb``, how many megabytes it may store. Runs in the calling thread.
     """
-    run = Search(task, seconds, max_terms, guide, memory_mb, library)
+    run = Search(task, seconds, max_terms, guide, memory_mb, library, remembered)
     found = next((found for found in run.steps() if found), None)
     return SearchResult(found, run.report)

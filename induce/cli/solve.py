@@ -36,7 +36,7 @@ from induce.cli.progress import Display
 from induce.estimate import estimate
 from induce.runs import Run, resume_run, run_path, start_run
 from induce.sandboxing import open_sandbox
-from induce.settings import BudgetSettings, resolve_settings
+from induce.settings import BudgetSettings, MemoryMode, resolve_settings
 from induce.solution_view import render_line, render_solution, solution_record
 from induce.tasks import load_tasks
 from induce.wiring import choose_proposer, make_proposer, open_solver
@@ -57,7 +57,7 @@ def solve(
     ] = None,
     model: ModelChoice = None,
     proposer: Annotated[
-        str | None, typer.Option(help="Instead of a recipe: search, or recorded:TRANSCRIPT.")
+        str | None, typer.Option(help="Instead of a recipe: search, recall, or recorded:TRANSCRIPT.")
     ] = None,
     budget: Annotated[
         list[str] | None,
@@ -85,6 +85,12 @@ def solve(
     attempts: Annotated[
         int | None, typer.Option(min=1, help="Distinct predictions for one query. Default: 1.")
     ] = None,
+    memory_mode: Annotated[
+        MemoryMode | None,
+        typer.Option(
+            help="Recall what was learned from other tasks: frozen, or learn from these, too. Default: off."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The new run log. Default: one in the runs folder.")
     ] = None,
@@ -109,6 +115,8 @@ def solve(
 
       induce solve tasks.jsonl --seconds 30 --out run.sqlite
 
+      induce solve tasks.jsonl --memory-mode learn
+
       induce solve arc1:training --recipe hypothesis-search --model openai:gpt-4o --dry-run
     """
     if recipe is not None and proposer is not None:
@@ -119,6 +127,7 @@ def solve(
             "model": {"address": model},
             "search": {"seconds": seconds},
             "sandbox": {"back_end": sandbox},
+            "memory": {"mode": memory_mode},
             "budget": _limits(budget or ()),
         }
     )

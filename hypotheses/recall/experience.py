@@ -1,0 +1,221 @@
+"""What a memory gives a task before it is solved, and what it learns from it afterwards."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from hypotheses.experience import Recollection
+from hypotheses.hypothesis import Entry, Solution, Trace
+from hypotheses.recall.query import query_of
+from hypotheses.recall.term_library import learn_from_terms
+from hypotheses.search.proposer import LIBRARY
+from hypotheses.task import Task
+from memory import Concept, ConceptStore, Outcome, Provenance, RecallQuery, trials
+from sandboxes import ProposerError
+
+SOLUTION = "solution"
+"""The kind of concepts that are one task's solution."""
+
+LIBRARY_EVERY = 10
+"""After so many new terms of a family, a library is learned from them anew."""
+
+LIBRARY_TERMS = 300
+"""A library is learned from so many terms at most, the newest."""
+
+LONGEST_NAME = 80
+LONGEST_TEXT = 20_000
+LONGEST_TERM = 100_000
+
+_DEADLY = ("timed_out", "out_of_memory", "killed")
+
+
+class StoredExperience:
+    """Recalls concepts for tasks from a store and, where it ``learns``, adds what their solutions teach.
+
+    Up to ``most`` concepts are recalled. What was learned is recalled once the ``batch`` of tasks in which
+    it was learned is done, and never for the task it came from. With ``tried``, the first so many are shown
+    to a model and tried: some are held out now and then, so that the store learns what they are worth.
+
+    A store that is frozen, or an experience that does not learn, recalls for every task as the store is when
+    the experience begins.
+    """
+
+    def __init__(
+        self,
+        store: ConceptStore,
+        *,
+        learns: bool,
+        most: int = 100,
+        batch: int = 1,
+        tried: int = 0,
+        run: str = "",
+        model: str = "",
+    ) -> None:
+        for name, number in (("most", most), ("batch", batch)):
+            if number < 1:
+                raise ValueError(f"StoredExperience's {name} must be at least 1, not {number}")
+        if learns and store.frozen:
+            raise ValueError("an experience cannot learn with a memory that is frozen")
+        self.store = store
+        self.learns = learns
+        self.most = most
+        self.batch = batch
+        self.tried = tried
+        self.run = run
+        self.model = model
+        self._began = store.clock
+        self._lock = threading.Lock()
+        self._terms: dict[str, dict[str, None]] = {}
+        self._unlearned: dict[str, int] = {}
+
+    def recall(self, task: Task) -> Recollection:
+        """Give concepts for a task. Raises ``MemoryStoreError`` where the store cannot be read."""
+        query = query_of(task, self._clock())
+        found = [one.concept for one in self.store.recall(query, self.most)]
+        library = RecallQuery(signature=_library_signature(task.family), clock=query.clock)
+        found += [one.concept for one in self.store.recall(library, 1) if one.concept.kind == LIBRARY]
+        found = [one for one in found if not _is_of(one, task)]
+        if not (self.learns and self.tried):
+            return Recollection(tuple(found))
+        shown, held_out = trials.shown(found[: self.tried], f"{task.family}/{task.id}")
+        return Recollection((*shown, *found[self.tried :]), tuple(held_out))
+
+    def learn(self, task: Task, recollection: Recollection, trace: Trace, solution: Solution) -> None:
+        """Keep the solution as a concept, count how those recalled fared, and that a task is done.
+
+        Raises ``MemoryStoreError`` where the store cannot be written.
+        """
+        if not self.learns:
+            return
+        used = self._count(recollection, trace, solution)
+        concept = self._concept(task, trace, solution)
+        if concept is not None:
+            self.store.add([concept])
+        usage = solution.usage
+        self.store.finish(
+            Outcome(
+                task.id,
+                solution.solved,
+                task.family,
+                self.run,
+                recalled=len(recollection.concepts),
+                used=len(used),
+                work=usage.terms + usage.prompt_tokens + usage.completion_tokens,
+                seconds=usage.seconds,
+            )
+        )
+        if concept is not None and concept.term:
+            self._learn_library(task.family, concept.term)
+
+    def _clock(self) -> int:
+        clock = self.store.clock if self.learns else self._began
+        return clock - clock % self.batch if self.learns else clock
+
+    def _count(self, recollection: Recollection, trace: Trace, solution: Solution) -> list[str]:
+        """Count what was recalled, what won, and what harmed; give the ids that the winner is made of."""
+        tried = recollection.concepts[: max(0, self.tried - len(recollection.held_out))]
+        known = {one.id for one in recollection.concepts}
+        used = [one for one in _concepts_of_winner(trace, solution) if one in known]
+        harmed = {one for one in _concepts_that_died(trace) if one in known}
+        with_it, won = [one.id for one in tried], solution.solved
+        self.store.count(sorted(known), recalled=1)
+        self.store.count(used, used=1)
+        self.store.count([one for one in used if one not in with_it], wins=1)
+        self.store.count(with_it, wins=int(won), losses=int(not won))
+        self.store.count(sorted(harmed - set(with_it)), losses=1)
+        without = [one.id for one in recollection.held_out]
+        self.store.count(without, wins_without=int(won), losses_without=int(not won))
+        return used
+
+    def _concept(self, task: Task, trace: Trace, solution: Solution) -> Concept | None:
+        """Make a concept of a solution that has a program; ``None`` of others."""
+        candidate = solution.candidate
+        if not solution.solved or candidate is None or candidate.program is None:
+            return None
+        query = query_of(task)
+        rule = candidate.hypothesis.text.strip()
+        first = rule.partition("\n")[0] or f"solution of {task.id}"
+        term = next((entry.proposal.term for entry in _winners(trace, solution)), "")
+        return Concept(
+            first if len(first) <= LONGEST_NAME else f"{first[: LONGEST_NAME - 1]}…",
+            rule[:LONGEST_TEXT],
+            program=candidate.program,
+            kind=SOLUTION,
+            term=term if len(term) <= LONGEST_TERM else "",
+            features=query.features,
+            signature=query.signature,
+            provenance=Provenance(self.run, task.family, task.id, self.model, time=datetime.now(UTC)),
+        )
+
+    def _learn_library(self, family: str, term: str) -> None:
+        """Learn anew what the solutions of a family share, now and then."""
+        with self._lock:
+            if family not in self._terms:
+                self._terms[family] = dict.fromkeys(_terms_of(self.store, family))
+            terms = self._terms[family]
+            terms[term] = None
+            self._unlearned[family] = self._unlearned.get(family, 0) + 1
+            if self._unlearned[family] < LIBRARY_EVERY:
+                return
+            self._unlearned[family] = 0
+            newest = list(terms)[-LIBRARY_TERMS:]
+        learned = ""
+        with suppress(ProposerError):  # stitch_core is not installed, so there are only the terms
+            learned = learn_from_terms(newest)
+        if learned and len(learned) <= LONGEST_TERM:
+            self._keep_library(family, learned)
+
+    def _keep_library(self, family: str, text: str) -> None:
+        concept = Concept(
+            f"what solutions of {family} share",
+            "parts that solutions share, and how often each rule was used",
+            kind=LIBRARY,
+            term=text,
+            signature=_library_signature(family),
+            provenance=Provenance(self.run, family, model=self.model, time=datetime.now(UTC)),
+        )
+        old = self.store.recall(RecallQuery(signature=concept.signature), 1)
+        if old and old[0].concept.kind == LIBRARY:
+            self.store.update(old[0].concept.id, concept)
+        else:
+            self.store.add([concept])
+
+
+def _library_signature(family: str) -> str:
+    return f"library:{family}"
+
+
+def _is_of(concept: Concept, task: Task) -> bool:
+    """Whether a concept was learned from this very task, and so would only give its solution away."""
+    origin = concept.provenance
+    return bool(origin.task) and (origin.family, origin.task) == (task.family, task.id)
+
+
+def _terms_of(store: ConceptStore, family: str, most: int = 5_000) -> Iterator[str]:
+    for concept in itertools.islice(store.concepts(), most):
+        if concept.kind == SOLUTION and concept.term and concept.provenance.family == family:
+            yield concept.term
+
+
+def _winners(trace: Trace, solution: Solution) -> list[Entry]:
+    """Give the entries that proposed the winner's program."""
+    program = solution.candidate and solution.candidate.program
+    return [one for one in trace.entries if program is not None and one.proposal.program == program]
+
+
+def _concepts_of_winner(trace: Trace, solution: Solution) -> Sequence[str]:
+    if not solution.solved:
+        return ()
+    return tuple(dict.fromkeys(one for entry in _winners(trace, solution) for one in entry.proposal.concepts))
+
+
+def _concepts_that_died(trace: Trace) -> Iterator[str]:
+    """Give the concepts whose programs did not survive an example, or not in time."""
+    for entry in trace.entries:
+        runs = (run for judged in entry.judged for run in judged.verdict.executions)
+        if entry.proposal.concepts and any(run.status in _DEADLY for run in runs):
+            yield from entry.proposal.concepts

@@ -1,0 +1,183 @@
+"""Solutions of other tasks are tried as they are and with a part changed."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from search_expressions import expressions
+
+from hypotheses.search import search
+from hypotheses.search.comprehensions import Source, endings, loops_over
+from hypotheses.search.language import UNDEFINED, Call, Constant, Variable, evaluate, holds
+from hypotheses.search.languages import engines_of
+from hypotheses.search.library_text import read_expression, read_term, write_term
+from hypotheses.search.list_operators import OPERATORS as LIST_OPERATORS
+from hypotheses.search.reuse import Remembered, bound, changes, operators_of, parts_of, replaced
+from hypotheses.search.search import Search
+from hypotheses.search.value_operators import OPERATORS
+from hypotheses.search.values import VALUES
+from hypotheses.sygus.semantics import is_term_of
+from hypotheses.sygus.terms import parse_define_fun
+from hypotheses.task import Task
+from induce.tasks.sygus import parse_sygus
+from sandboxes import Limits
+
+NUMBERS = st.integers(-3, 9)
+LISTS = st.lists(NUMBERS, max_size=5)
+XS, N = Variable("x", "list", 0), Variable("n", "int", 1)
+TWO = VALUES.problem(Task.from_pairs([([[1, 2], 3], [1]), ([[4], 0], [])], call="positional"))
+GRAMMAR = """
+(set-logic SLIA)
+(synth-fun f ((name String)) String ((Start String) (I Int))
+ ((Start String (name {constants} (str.++ Start Start) (str.substr Start I I)))
+  (I Int (0 1 2 3 4 5 (str.indexof Start Start I)))))
+(declare-var name String)
+{examples}
+(check-synth)
+"""
+
+
+def solved(pairs, **options):
+    return search(Task.from_pairs(pairs), seconds=None, max_terms=2_000_000, **options)
+
+
+def sygus_task(constants, pairs):
+    examples = "\n".join(f'(constraint (= (f "{a}") "{b}"))' for a, b in pairs)
+    return parse_sygus(GRAMMAR.format(constants=constants, examples=examples), "t")
+
+
+@st.composite
+def comprehended(draw):
+    """A comprehension over the list, with the number in sight of its body."""
+    loop = draw(st.sampled_from(loops_over("list")))
+    ending = draw(
+        st.sampled_from([one for one in endings("list") if len(loop.variables) == 1 or not one.whole])
+    )
+    outer = [Variable("x", "list", len(loop.variables)), Variable("n", "int", len(loop.variables) + 1)]
+    body = draw(expressions(OPERATORS, [*loop.variables, *outer], ending.body, 1))
+    return Source((XS,), "list", loop).comprehension(ending, body) or XS
+
+
+def values_of(expression, rows):
+    try:
+        return evaluate(expression, rows)
+    except UNDEFINED:
+        return None
+
+
+EXPRESSIONS = st.one_of(
+    comprehended(),
+    *(expressions(OPERATORS, (XS, N), kind, 2) for kind in ("list", "int", "str", "bool")),
+    *(expressions(LIST_OPERATORS, (XS, N), kind, 2) for kind in ("list", "int")),
+)
+KNOWN = operators_of(TWO.language)
+ROWS = st.lists(st.tuples(LISTS.map(tuple), NUMBERS), min_size=1, max_size=3)
+
+
+@settings(deadline=None)
+@given(EXPRESSIONS, ROWS)
+def test_a_solution_that_was_written_and_read_means_the_same(expression, rows):
+    text = write_term(expression)
+    try:
+        again = read_term(text, KNOWN)
+    except LookupError:  # an operator of the small language alone
+        return
+    assert values_of(again, rows) == values_of(expression, rows)
+    assert write_term(again) == text
+    assert write_term(read_expression(text)).replace(" ", "") != ""
+
+
+@settings(deadline=None)
+@given(EXPRESSIONS, ROWS, st.data())
+def test_a_changed_solution_differs_in_the_part_that_was_changed(expression, rows, data):
+    changed = data.draw(st.sampled_from([expression, *list(changes(expression, TWO.language))[:200]]))
+    values_of(changed, rows)  # it can be evaluated
+    assert changed == expression or write_term(changed) != write_term(expression)
+    path, part = data.draw(st.sampled_from(list(parts_of(changed))))
+    assert write_term(replaced(changed, path, part)) == write_term(changed)
+
+
+@given(st.one_of(st.text(), st.binary(), st.recursive(st.none() | st.integers() | st.text(), st.lists)))
+def test_what_is_no_term_is_refused(value):
+    text = value if isinstance(value, str | bytes) else json.dumps({"term": value})
+    with pytest.raises((ValueError, LookupError)):
+        read_term(text, KNOWN)
+
+
+def test_terms_that_cannot_be_are_left_out_of_a_search():
+    deep = '{"term":' * 5_000 + "1" + "}" * 5_000
+    loop = '{"over":"_0","ending":["map","int"],"sequences":1,"body":{"hole":7,"kind":"int"}}'
+    call = '{"term":{"operator":"a","arguments":[{"hole":0,"kind":"list"}],"takes":["list"],"result":"list",'
+    wrong = [
+        "",
+        "{}",
+        deep,
+        call + f'"loop":{loop}}}}}',
+        call + '"loop":null}}',
+        '{"term":{"constant":{},"kind":"list"}}',
+        '{"term":{"hole":9,"kind":"nothing"}}',
+    ]
+    result = solved([([1, 2], [2, 1]), ([5], [5]), ([3, 4, 9], [9, 4, 3])], remembered=wrong)
+    assert result.found is not None
+    assert not result.found.origin
+
+
+def test_a_solution_with_another_constant_is_found_at_once():
+    def insert(x, what, where):
+        return [*x[:where], what, *x[where:]]
+
+    lists = [[3, 1, 8, 2, 9, 5], [7, 7, 0, 1, 6, 4, 2], [1, 2, 3, 4, 5, 6, 7, 8]]
+    taught = solved([(x, insert(x, 6, 3)) for x in lists])
+    pairs = [(x, insert(x, 4, 5)) for x in lists]
+    plain, helped = solved(pairs), solved(pairs, remembered=[taught.found.term])
+    assert helped.found.origin == taught.found.term
+    assert helped.report.terms < plain.report.terms / 10
+    assert holds(helped.found.expression, helped.found.problem)
+
+
+def test_a_comprehension_is_reused_with_another_constant_in_its_body(sandbox):
+    texts = [["hello", "world"], ["abcdefg"], ["sesame", "x", "street"], ["quick", "brown", "foxes"]]
+    taught = solved([(x, [e[:2] + e[-1] for e in x]) for x in texts])
+    assert "loop" in taught.found.term
+    helped = solved([(x, [e[:3] + e[-1] for e in x]) for x in texts], remembered=[taught.found.term])
+    assert helped.found.origin == taught.found.term
+    runs = sandbox.run(helped.found.program, [["grapefruit", "pear"]], Limits())
+    assert [run.value for run in runs] == [["grat", "pear"]]
+
+
+def test_what_is_reused_in_a_grammar_is_a_term_of_that_grammar():
+    first = sygus_task('"." "-"', [("ada.l", "a-l"), ("bo.x", "b-x"), ("cyd.w", "c-w")])
+    found = search(first, seconds=None, max_terms=2_000_000).found
+    other = sygus_task('"." "_"', [("ada.l", "a_l"), ("bo.x", "b_x"), ("cyd.w", "c_w")])
+    again = search(other, seconds=None, max_terms=2_000_000, remembered=[found.term]).found
+    assert again.origin == found.term
+    assert '"_"' in again.definition
+    assert is_term_of(parse_define_fun(again.definition).body, other.grammar)
+
+
+def test_a_remembered_solution_that_fits_comes_before_all_others_and_costs_one_term():
+    pairs = [([3, 1, 2], [1, 2, 3]), ([9, 4], [4, 9])]
+    known = solved(pairs).found.term
+    result = solved(pairs, remembered=["{}", known, known])
+    assert (result.found.origin, result.report.terms) == (known, 1)
+
+
+def test_nothing_remembered_changes_nothing():
+    task = Task.from_pairs([([3, 1, 2], [1, 2, 3]), ([9, 4], [4, 9])])
+    runs = [Search(task, None, 50_000, remembered=known) for known in ((), ("{}",))]
+    founds = [next(found for found in run.steps() if found) for run in runs]
+    assert founds[0].text == founds[1].text
+    assert [type(one) for one in engines_of(task)] == [
+        type(one) for one in engines_of(task, remembered=Remembered(()))
+    ]
+
+
+def test_an_expression_over_more_variables_is_fitted_or_left_out():
+    one = VALUES.problem(Task.from_pairs([([1, 2], [1]), ([4], [])])).language
+    taken = bound(XS, one)
+    assert taken == Variable("x", "list", 0)
+    assert bound(N, one) is None  # a number, where a list is wanted
+    assert bound(Constant((1,), "list"), one) == Constant((1,), "list")
+    assert bound(Variable("y", "list", 5), one) == taken
+    assert bound(Call(next(o for o in OPERATORS if o.arguments == ("str",)), (N,)), one) is None
