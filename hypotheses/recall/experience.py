@@ -93,8 +93,11 @@ class StoredExperience:
             return
         used = self._count(recollection, trace, solution)
         concept = self._concept(task, trace, solution)
-        if concept is not None:
+        known = {one.program.key for one in recollection.concepts if one.program is not None}
+        if concept is not None and concept.program is not None and concept.program.key not in known:
             self.store.add([concept])
+            if concept.term:
+                self._learn_library(task.family, concept.term)
         usage = solution.usage
         self.store.finish(
             Outcome(
@@ -108,8 +111,6 @@ class StoredExperience:
                 seconds=usage.seconds,
             )
         )
-        if concept is not None and concept.term:
-            self._learn_library(task.family, concept.term)
 
     def _clock(self) -> int:
         clock = self.store.clock if self.learns else self._began

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from hypotheses.search.deduction import DeductionEngine
@@ -38,21 +37,36 @@ def engines_of(
     """Give what searches for a solution of ``task``, in this order; nothing where no language here fits.
 
     A task with a grammar is searched in that grammar and no other, and ``guide`` is for that. ``library``
-    extends the languages; solutions that are ``remembered`` are tried, with changes, as often as others.
+    extends the languages. Where solutions are ``remembered``, they are tried with changes, and the languages
+    are searched with the library and without it, all as often: experience that misleads costs time alone.
     """
+    with_library = _engines(task, guide, library)
+    if remembered is None or not remembered.terms or not with_library:
+        return with_library
+    *special, general = with_library
+    others = _engines(task, guide, None)[-1:] if library is not None else []
+    reused = [ReuseEngine(problem, remembered) for problem in _problems(task, guide)]
+    return [*special, Interleaved([*reused, general, *others], 0, 0)] if reused else with_library
+
+
+def _problems(task: Task, guide: Guide | None) -> list[Problem]:
+    """Give a task in the languages that solutions are remembered in."""
+    if task.grammar is not None:
+        found = [sygus_problem(task, guide)]
+    else:
+        found = [LISTS.problem(task) or STRINGS.problem(task), VALUES.problem(task)]
+    return [problem for problem in found if problem is not None]
+
+
+def _engines(task: Task, guide: Guide | None, library: Library | None) -> list[Searcher]:
+    """Give the searchers of one task: those for a few kinds of values first, the general one last."""
 
     def extended(problem: Problem) -> Problem:
         return problem if library is None else replace(problem, language=library.extend(problem.language))
 
-    def reusing(searcher: Searcher, problems: Sequence[Problem]) -> Searcher:
-        if remembered is None or not remembered.terms:
-            return searcher
-        reused = [ReuseEngine(problem, remembered) for problem in problems]
-        return Interleaved([*reused, searcher], 0, 0)
-
     if task.grammar is not None:
         in_grammar = sygus_problem(task, guide)
-        return [] if in_grammar is None else [reusing(Engine(extended(in_grammar)), [in_grammar])]
+        return [] if in_grammar is None else [Engine(extended(in_grammar))]
     found: list[Searcher] = []
     if (moments := MOMENTS.problem(task)) is not None:
         found.append(MomentEngine(moments))
@@ -67,6 +81,5 @@ def engines_of(
         general.append(DeductionEngine(extended(large)))
     if general:
         many = len(task.examples) >= MANY_EXAMPLES or small is None
-        together = Interleaved(general, OPENING, 0 if many else HEAD_START)
-        found.append(reusing(together, [problem for problem in (small, large) if problem is not None]))
+        found.append(Interleaved(general, OPENING, 0 if many else HEAD_START))
     return found
