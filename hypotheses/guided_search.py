@@ -7,14 +7,14 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from hypotheses.hypothesis import Completion, Hypothesis, Proposal, Report, Usage
+from hypotheses.hypothesis import Completion, Hypothesis, Proposal, Report
 from hypotheses.models.chat import ContextOverflowError, ModelDownError
 from hypotheses.prompts.grammars import write_definition
 from hypotheses.proposer import Request
 from hypotheses.recipes.recipe import Propose
 from hypotheses.search.guide import Guide, symbol_of
-from hypotheses.search.proposer import NOTES, advance
-from hypotheses.search.search import MEMORY_MB, Search
+from hypotheses.search.proposer import SearchLimits, propose_searched
+from hypotheses.search.search import MEMORY_MB
 from hypotheses.search.sygus import sygus_problem
 from hypotheses.search.sygus_python import names_of, program_of
 from hypotheses.search.sygus_words import sentence_of_term
@@ -80,7 +80,9 @@ class GuidedSearchProposer:
                     note=f"{len(completions)} completions of the model name nothing of the grammar, "
                     "so the search was not guided"
                 )
-        async with self._turn, aclosing(self._search(task, guide, wanted)) as found:
+        limits = SearchLimits(self.seconds, self.max_terms, self.memory_mb)
+        searched = propose_searched(request, self.name, wanted, limits, guide)
+        async with self._turn, aclosing(searched) as found:
             async for item in found:
                 yield item
 
@@ -105,20 +107,6 @@ class GuidedSearchProposer:
                 rule = f"{sentence_of_term(term)}\n{write_definition(task, to_sexpr(term))}"
                 proposals.append(Proposal(Hypothesis(rule, proposer=self.name), program, completion))
         return proposals
-
-    async def _search(
-        self, task: Task, guide: Guide | None, wanted: int
-    ) -> AsyncGenerator[Proposal | Report, None]:
-        """Search slice by slice, so that other tasks go on and closing the generator stops it."""
-        search = await asyncio.to_thread(Search, task, self.seconds, self.max_terms, guide, self.memory_mb)
-        steps = search.steps()
-        more = True
-        while more and wanted:
-            found, more = await asyncio.to_thread(advance, steps)
-            if found:
-                wanted -= 1
-                yield Proposal(Hypothesis(found.rule, proposer=self.name), found.program)
-        yield Report(Usage(terms=search.report.terms), NOTES[search.report.reason])
 
 
 def guidable(task: Task) -> bool:

@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 
 from hypotheses.hypothesis import Hypothesis, Proposal, Report, Usage
 from hypotheses.proposer import Request
+from hypotheses.search.guide import Guide
 from hypotheses.search.library import Library
 from hypotheses.search.search import MEMORY_MB, Found, Search
 from memory import Concept
@@ -54,26 +57,49 @@ class SearchProposer:
         """
         if request.round:
             return
-        known = {concept.term: concept.id for concept in reversed(request.concepts) if concept.term}
-        search = await asyncio.to_thread(
-            Search,
-            request.task,
-            self.seconds,
-            self.max_terms,
-            memory_mb=self.memory_mb,
-            library=library_of(request.concepts),
-            remembered=[one.term for one in request.concepts if one.term and one.kind != LIBRARY],
-        )
-        steps = search.steps()
-        proposed, more = 0, True
-        while more and proposed < request.n:
-            found, more = await asyncio.to_thread(advance, steps)
-            if found:
-                proposed += 1
-                used = (known[found.origin],) if found.origin else ()
-                hypothesis = Hypothesis(found.rule, proposer=self.name)
-                yield Proposal(hypothesis, found.program, term=found.term, concepts=used)
-        yield Report(Usage(terms=search.report.terms), NOTES[search.report.reason])
+        limits = SearchLimits(self.seconds, self.max_terms, self.memory_mb)
+        async with aclosing(propose_searched(request, self.name, request.n, limits)) as items:
+            async for item in items:
+                yield item
+
+
+@dataclass(frozen=True, slots=True)
+class SearchLimits:
+    """What the search of one task may take; ``None`` is no limit."""
+
+    seconds: float | None = 10.0
+    max_terms: int | None = None
+    memory_mb: int = MEMORY_MB
+
+
+async def propose_searched(
+    request: Request, name: str, wanted: int, limits: SearchLimits, guide: Guide | None = None
+) -> AsyncGenerator[Proposal | Report, None]:
+    """Yield up to ``wanted`` proposals that a search finds, under a proposer's name, and a report at the end.
+
+    The search runs slice by slice, so that other tasks go on and closing the generator stops it.
+    """
+    known = {concept.term: concept.id for concept in reversed(request.concepts) if concept.term}
+    search = await asyncio.to_thread(
+        Search,
+        request.task,
+        limits.seconds,
+        limits.max_terms,
+        guide,
+        limits.memory_mb,
+        library_of(request.concepts),
+        [one.term for one in request.concepts if one.term and one.kind != LIBRARY],
+    )
+    steps = search.steps()
+    more = True
+    while more and wanted > 0:
+        found, more = await asyncio.to_thread(_advance, steps)
+        if found:
+            wanted -= 1
+            used = (known[found.origin],) if found.origin else ()
+            hypothesis = Hypothesis(found.rule, proposer=name)
+            yield Proposal(hypothesis, found.program, term=found.term, concepts=used)
+    yield Report(Usage(terms=search.report.terms), NOTES[search.report.reason])
 
 
 LIBRARY = "library"
@@ -99,7 +125,7 @@ NOTES = {
 """What is said of a search that ended so."""
 
 
-def advance(steps: Iterator[Found | None]) -> tuple[Found | None, bool]:
+def _advance(steps: Iterator[Found | None]) -> tuple[Found | None, bool]:
     """Run the search for a slice of time; say what it found, if anything, and whether there is more to do."""
     until = time.monotonic() + SLICE_SECONDS
     for found in steps:

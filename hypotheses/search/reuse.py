@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import combinations, islice, product
 
 from hypotheses.search.abstraction import Rule, head_of, rule_of
@@ -77,6 +78,13 @@ class ReuseEngine:
         self.exhausted = False
         self.pending: Expression | None = None
         self._origins = remembered
+        chosen = diverse(problem)
+        self._few = replace(
+            problem,
+            rows=tuple(problem.rows[i] for i in chosen),
+            outputs=tuple(problem.outputs[i] for i in chosen),
+        )
+        self._first = replace(self._few, rows=self._few.rows[:1], outputs=self._few.outputs[:1])
         operators = operators_of(problem.language)
         known: dict[Expression, str] = {}
         for text in remembered.terms:
@@ -97,10 +105,13 @@ class ReuseEngine:
                     return
         self.exhausted = True
 
+    def _solves(self, expression: Expression) -> bool:
+        return all(holds(expression, some) for some in (self._first, self._few, self.problem))
+
     def _as_they_are(self) -> Iterator[tuple[str, Expression | None]]:
         for origin, expression in self._remembered:
             self.terms += 1
-            if holds(expression, self.problem):
+            if self._solves(expression):
                 yield origin, expression
         yield "", None
 
@@ -108,16 +119,14 @@ class ReuseEngine:
         for origin, expression in self._remembered[:MOST_CHANGED]:
             for changed in changes(expression, self.problem.language):
                 self.terms += 1
-                if holds(changed, self.problem):
+                if self._solves(changed):
                     yield origin, changed
                 elif self.terms % SLICE == 0:
                     yield "", None
 
     def _filled(self) -> Iterator[tuple[str, Expression | None]]:
         """Put cheap expressions in the place of each part."""
-        chosen = diverse(self.problem)
-        rows = [self.problem.rows[i] for i in chosen]
-        outputs = tuple(self.problem.outputs[i] for i in chosen)
+        rows, outputs = self._few.rows, self._few.outputs
         cheap = self._cheap(rows)
         for origin, expression in self._remembered[:MOST_CHANGED]:
             for path, part in parts_of(expression):
