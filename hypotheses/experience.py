@@ -13,19 +13,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Recollection:
-    """What a memory gives for a task, the most relevant first, and what it holds out for comparison."""
+    """What a memory gives for a task, the most relevant first, and what it holds out for comparison.
+
+    The first ``shown`` concepts fit well enough for a language model to be shown them.
+    """
 
     concepts: tuple[Concept, ...] = ()
     held_out: tuple[Concept, ...] = ()
+    shown: int = 0
 
 
 class Experience(Protocol):
-    """Recalls what helps with a task, and learns from how it ended. Its methods are called in threads."""
+    """Recalls what helps with a task, and learns from how it ended."""
 
-    def recall(self, task: Task) -> Recollection:
+    async def recall(self, task: Task) -> Recollection:
         """Give concepts for a task. Raises ``MemoryStoreError`` where the memory cannot be read."""
         ...
 
-    def learn(self, task: Task, recollection: Recollection, trace: Trace, solution: Solution) -> None:
+    async def learn(self, task: Task, recollection: Recollection, trace: Trace, solution: Solution) -> None:
         """Keep what a finished task teaches. Raises ``MemoryStoreError`` where it cannot be written."""
         ...

@@ -13,6 +13,7 @@ from hypotheses.steps.implementing import apply_rule, translate
 from hypotheses.steps.model import Model
 from hypotheses.steps.narrowing import Picker, pick, summarize
 from hypotheses.steps.proposing import NAME, answer, hypothesize, write_programs
+from hypotheses.steps.recalling import Shown
 from hypotheses.steps.refining import parents_of, refine
 
 
@@ -35,6 +36,7 @@ class ModelProposer:
         self.picker = picker
         self.recorded = recorded
         self._propose_step: Propose = recipe.propose
+        self._shown = Shown(model, recipe.recall)
 
     async def propose(self, request: Request) -> AsyncGenerator[Proposal | Report, None]:
         """Yield the first round's proposals, or a later round's revisions.
@@ -42,6 +44,9 @@ class ModelProposer:
         A task that does not fit the model's context has none, and a note says so.
         """
         try:
+            request, paid = await self._shown.for_request(request, anew=not request.round)
+            if paid:
+                yield Report(completions=tuple(paid))
             async with aclosing(self._round(request)) as items:
                 async for item in items:
                     yield item
@@ -57,6 +62,9 @@ class ModelProposer:
             return
         by = translate if step.by == "translation" else apply_rule
         try:
+            request, paid = await self._shown.for_request(request)
+            if paid:
+                yield Report(completions=tuple(paid))
             async with aclosing(by(self.model, request, step, hypothesis)) as items:
                 async for item in items:
                     yield item

@@ -19,9 +19,9 @@ class Request:
     ``round`` counts from 0. ``n`` is how many proposals, or programs, are wanted at most, ``first`` how many
     programs were asked for before: an implementer that is asked again for the same hypothesis goes on from
     there. ``feedback`` holds the best candidates of each earlier round that had any, oldest round first, the
-    best of a round before its others; ``concepts`` are what the memory recalled for the task, ``notes``
-    sentences about it from other proposers. ``ledger`` is what may still be spent on the task, without limit
-    unless the caller sets one.
+    best of a round before its others; ``concepts`` are what the memory recalled for the task, of which the
+    first ``shown`` are for a language model; ``notes`` are sentences about the task from other proposers.
+    ``ledger`` is what may still be spent on the task, without limit unless the caller sets one.
     """
 
     task: Task
@@ -29,6 +29,7 @@ class Request:
     n: int = 1
     feedback: tuple[Feedback, ...] = ()
     concepts: tuple[Concept, ...] = ()
+    shown: int = 0
     notes: tuple[str, ...] = ()
     first: int = 0
     ledger: Ledger = field(default_factory=Ledger, compare=False, repr=False)

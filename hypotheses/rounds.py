@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from hypotheses.allocation import ThompsonSampling
 from hypotheses.budget import Cost, Ledger
 from hypotheses.clustering import representatives
+from hypotheses.experience import Recollection
 from hypotheses.hypothesis import (
     Candidate,
     Completion,
@@ -32,7 +33,6 @@ from hypotheses.selection import select
 from hypotheses.solver_config import SolverConfig
 from hypotheses.task import Task
 from hypotheses.verification import verify
-from memory import Concept
 from sandboxes import Cancellation, Limits, Program, ProposerError, Sandbox
 
 
@@ -60,7 +60,7 @@ class Rounds:
         packages: frozenset[str] | None,
         ledger: Ledger,
         threads: ThreadPoolExecutor,
-        concepts: tuple[Concept, ...] = (),
+        recollection: Recollection,
     ) -> None:
         self._task = task
         self._proposer = proposer
@@ -71,7 +71,7 @@ class Rounds:
         self._packages = packages
         self._ledger = ledger
         self._threads = threads
-        self._concepts = concepts
+        self._recollection = recollection
         self._verdicts: dict[str, asyncio.Future[Verdict]] = {}
         self._cancellation = Cancellation()
         self._entries: list[Entry] = []
@@ -92,7 +92,13 @@ class Rounds:
         rounds = 0
         while (self._config.rounds is None or rounds < self._config.rounds) and not self._ledger.refused:
             request = Request(
-                self._task, rounds, self._config.samples, feedback, self._concepts, ledger=self._ledger
+                self._task,
+                rounds,
+                self._config.samples,
+                feedback,
+                self._recollection.concepts,
+                shown=self._recollection.shown,
+                ledger=self._ledger,
             )
             entries = await self._round(request)
             self._entries += entries

@@ -69,7 +69,7 @@ class Solver:
         recollection = Recollection()
         if infeasible is None:
             if self.experience is not None:
-                recollection = await asyncio.to_thread(self.experience.recall, task)
+                recollection = await self.experience.recall(task)
             trace, solution = await self._rounds(task, recollection).run()
         else:
             trace = Trace()
@@ -77,7 +77,7 @@ class Solver:
         if self.recorder is not None:
             self.recorder.record(task, trace, solution)
         if self.experience is not None and infeasible is None:
-            await asyncio.to_thread(self.experience.learn, task, recollection, trace, solution)
+            await self.experience.learn(task, recollection, trace, solution)
         return solution
 
     async def stream(self, tasks: Iterable[Task]) -> AsyncGenerator[tuple[Task, Solution], None]:
@@ -124,5 +124,5 @@ class Solver:
             self.packages.get(task.family),
             Ledger(self.config.budget, self.ledger),
             self._threads,
-            recollection.concepts,
+            recollection,
         )

@@ -62,6 +62,10 @@ _RULES_LIST = "Answer with a numbered list, a rule a line."
 _RULES_JSON = 'Answer with one JSON object: {"rules": ["<rule>", ...]}'
 
 
+_OUTLINED = 3
+_MAX_NOTES = 6
+
+
 @dataclass(frozen=True, slots=True)
 class _Rendered:
     """What all steps of a task need: the head of its prompts, and each example with its price in tokens."""
@@ -117,6 +121,15 @@ class Prompts:
         """Give prompts for a smaller context, of ``most`` tokens, after ``messages`` were too long for it."""
         length = int((self._tokens(*(message.content for message in messages)) + reserve) * factor)
         return Prompts(self.options, count=self._count, context=length if most is None else min(length, most))
+
+    def tokens_of(self, concept: Concept) -> int:
+        """Give how many tokens a concept takes up in a prompt."""
+        return self._count(self._concept(concept)) + 1
+
+    def outline(self, task: Task) -> str:
+        """Give a task in short: its description, and the first few of its examples."""
+        examples = self._render(task).examples[:_OUTLINED]
+        return "\n".join([line(task.description, _MAX_LINE), *examples]).strip()
 
     # The steps
 
@@ -424,6 +437,8 @@ class Prompts:
         lines = [f"{head}: {line(concept.description, _MAX_LINE)}"]
         if concept.cues:
             lines.append(f"when: {'; '.join(line(cue, _MAX_LINE) for cue in concept.cues)}")
+        if concept.notes:
+            lines.append(f"how: {'; '.join(line(note, _MAX_LINE) for note in concept.notes[:_MAX_NOTES])}")
         if concept.program is not None:
             lines.append(block(concept.program.source.strip("\n"), min(self._limit, _MAX_TEXT)))
         return "\n".join(lines)

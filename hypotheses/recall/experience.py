@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from hypotheses.recall.term_library import learn_from_terms
 from hypotheses.search.proposer import LIBRARY
 from hypotheses.task import Task
 from memory import Concept, ConceptStore, Outcome, Provenance, RecallQuery, trials
+from memory.selection import adapt
 from sandboxes import ProposerError
 
 SOLUTION = "solution"
@@ -37,8 +39,8 @@ class StoredExperience:
     """Recalls concepts for tasks from a store and, where it ``learns``, adds what their solutions teach.
 
     Up to ``most`` concepts are recalled. What was learned is recalled once the ``batch`` of tasks in which
-    it was learned is done, and never for the task it came from. With ``tried``, the first so many are shown
-    to a model and tried: some are held out now and then, so that the store learns what they are worth.
+    it was learned is done, and never for the task it came from. Of the first ``tried``, those that fit well
+    are shown to a model, and tried: some are held out now and then, so that the store learns their worth.
 
     A store that is frozen, or an experience that does not learn, recalls for every task as the store is when
     the experience begins.
@@ -72,25 +74,30 @@ class StoredExperience:
         self._terms: dict[str, dict[str, None]] = {}
         self._unlearned: dict[str, int] = {}
 
-    def recall(self, task: Task) -> Recollection:
+    async def recall(self, task: Task) -> Recollection:
         """Give concepts for a task. Raises ``MemoryStoreError`` where the store cannot be read."""
-        query = query_of(task, self._clock())
-        found = [one.concept for one in self.store.recall(query, self.most)]
-        library = RecallQuery(signature=_library_signature(task.family), clock=query.clock)
-        found += [one.concept for one in self.store.recall(library, 1) if one.concept.kind == LIBRARY]
-        found = [one for one in found if not _is_of(one, task)]
-        if not (self.learns and self.tried):
-            return Recollection(tuple(found))
-        shown, held_out = trials.shown(found[: self.tried], f"{task.family}/{task.id}")
-        return Recollection((*shown, *found[self.tried :]), tuple(held_out))
+        return await asyncio.to_thread(self._recall, task)
 
-    def learn(self, task: Task, recollection: Recollection, trace: Trace, solution: Solution) -> None:
+    def _recall(self, task: Task) -> Recollection:
+        query = query_of(task, self._clock())
+        found = [one for one in self.store.recall(query, self.most) if not _is_of(one.concept, task)]
+        library = RecallQuery(signature=_library_signature(task.family), clock=query.clock)
+        libraries = [one.concept for one in self.store.recall(library, 1) if one.concept.kind == LIBRARY]
+        fitting = [one.concept for one in adapt([r for r in found if r.concept.kind != LIBRARY], self.tried)]
+        ids = {one.id for one in (*fitting, *libraries)}
+        rest = [one.concept for one in found if one.concept.id not in ids]
+        shown, held_out = trials.shown(fitting, _name(task)) if self.learns else (fitting, [])
+        return Recollection((*shown, *rest, *libraries), tuple(held_out), len(shown))
+
+    async def learn(self, task: Task, recollection: Recollection, trace: Trace, solution: Solution) -> None:
         """Keep the solution as a concept, count how those recalled fared, and that a task is done.
 
         Raises ``MemoryStoreError`` where the store cannot be written.
         """
-        if not self.learns:
-            return
+        if self.learns:
+            await asyncio.to_thread(self._learn, task, recollection, trace, solution)
+
+    def _learn(self, task: Task, recollection: Recollection, trace: Trace, solution: Solution) -> None:
         used = self._count(recollection, trace, solution)
         concept = self._concept(task, trace, solution)
         known = {one.program.key for one in recollection.concepts if one.program is not None}
@@ -118,7 +125,7 @@ class StoredExperience:
 
     def _count(self, recollection: Recollection, trace: Trace, solution: Solution) -> list[str]:
         """Count what was recalled, what won, and what harmed; give the ids that the winner is made of."""
-        tried = recollection.concepts[: max(0, self.tried - len(recollection.held_out))]
+        tried = recollection.concepts[: recollection.shown]
         known = {one.id for one in recollection.concepts}
         used = [one for one in _concepts_of_winner(trace, solution) if one in known]
         harmed = {one for one in _concepts_that_died(trace) if one in known}
@@ -184,6 +191,10 @@ class StoredExperience:
             self.store.update(old[0].concept.id, concept)
         else:
             self.store.add([concept])
+
+
+def _name(task: Task) -> str:
+    return f"{task.family}/{task.id}"
 
 
 def _library_signature(family: str) -> str:

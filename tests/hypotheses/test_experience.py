@@ -68,9 +68,9 @@ def test_a_solution_helps_a_later_task_and_never_its_own(sandbox, store):
 def test_what_a_batch_learns_is_recalled_when_it_is_done(sandbox, store):
     experience = StoredExperience(store, learns=True, batch=2)
     run(sandbox, experience, inserting(6))
-    assert experience.recall(inserting(4)).concepts == ()
+    assert asyncio.run(experience.recall(inserting(4))).concepts == ()
     run(sandbox, experience, inserting(5))
-    assert {one.provenance.task for one in experience.recall(inserting(4)).concepts} == {
+    assert {one.provenance.task for one in asyncio.run(experience.recall(inserting(4))).concepts} == {
         "insert-6",
         "insert-5",
     }
@@ -86,7 +86,9 @@ def test_a_frozen_experience_writes_nothing_and_does_not_see_what_others_learn(s
         run(sandbox, experience, inserting(4))
         assert [(one, one.statistics) for one in store.concepts()] == before
         run(sandbox, StoredExperience(store, learns=True), inserting(5))
-        assert {one.provenance.task for one in experience.recall(inserting(4)).concepts} == {"insert-6"}
+        assert {one.provenance.task for one in asyncio.run(experience.recall(inserting(4))).concepts} == {
+            "insert-6"
+        }
 
 
 def test_a_task_that_fails_teaches_nothing_but_that_it_was_done(sandbox, store):
@@ -103,7 +105,7 @@ def test_a_remembered_program_that_hangs_loses_and_one_that_wins_gains(sandbox, 
     reverse = task("reverse", lambda x: x[::-1])
     hangs = Program("def f(x):\n    while True:\n        pass", "f")
     wins = Program("def f(x):\n    return x[::-1]", "f")
-    features = tuple(StoredExperience(store, learns=True).recall(reverse).concepts)
+    features = tuple(asyncio.run(StoredExperience(store, learns=True).recall(reverse)).concepts)
     assert features == ()
     names = ("in:list[int]", "out:list[int]", "reversed", "rearranged")
     store.bring(
@@ -150,22 +152,25 @@ def verdict(*, right):
 
 def test_concepts_shown_to_a_model_are_tried_with_and_without_them(store):
     ids = store.bring(
-        [Concept(f"c{n}", "about lists", features=("in:list[int]", "out:list[int]")) for n in range(6)]
+        [Concept(f"c{n}", "", signature="(list[int]) -> list[int]") for n in range(6)]
     )
     experience = StoredExperience(store, learns=True, tried=4)
     shown = held_out = 0
     for number in range(12):
         one = inserting(number)
-        recollection = experience.recall(one)
+        recollection = asyncio.run(experience.recall(one))
         assert {c.id for c in (*recollection.concepts, *recollection.held_out)} >= set(ids)
-        shown += 4 - len(recollection.held_out)
+        assert 1 <= recollection.shown + len(recollection.held_out) <= 4
+        shown += recollection.shown
         held_out += len(recollection.held_out)
         candidate = Candidate(Hypothesis("a rule"), Program("def f(x): return x", "f"))
         judged = (Judged(candidate, verdict(right=True)),)
         trace = Trace((Entry(0, 0, Proposal(candidate.hypothesis, candidate.program), judged),))
         solved = Solution(one.id, "solved", ((1,),), candidate, judged[0].verdict)
-        experience.learn(
-            one, recollection, trace, replace(solved, outcome="unsolved" if number % 2 else "solved")
+        asyncio.run(
+            experience.learn(
+                one, recollection, trace, replace(solved, outcome="unsolved" if number % 2 else "solved")
+            )
         )
     assert held_out
     statistics = [one.statistics for one in store.concepts()]
@@ -181,7 +186,8 @@ def test_a_library_is_learned_from_solutions_and_given_to_the_search(sandbox, st
     [library] = [one for one in store.concepts() if one.kind == LIBRARY]
     assert library_of([library]).abstractions
     assert library in [
-        replace(one, statistics=library.statistics) for one in experience.recall(inserting(77)).concepts
+        replace(one, statistics=library.statistics)
+        for one in asyncio.run(experience.recall(inserting(77))).concepts
     ]
     run(sandbox, experience, *(inserting(20 + number) for number in range(LIBRARY_EVERY)))
     assert [one.version for one in store.concepts() if one.kind == LIBRARY] == [2]
