@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import platformdirs
 
 from induce.settings import MemorySettings
 
 if TYPE_CHECKING:
     from memory import ConceptStore
+
+
+def profile_folder() -> Path:
+    """Give the folder where it is kept what remembered programs do."""
+    return platformdirs.user_cache_path("induce") / "profiles"
 
 
 def open_memory(settings: MemorySettings, *, frozen: bool = False) -> ConceptStore:

@@ -10,8 +10,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypedDict
 
-import platformdirs
-
 from hypotheses.budget import Ledger
 from hypotheses.guided_search import GuidedSearchProposer
 from hypotheses.model_proposer import ModelProposer
@@ -26,7 +24,7 @@ from hypotheses.solver import Recorder, Solver
 from hypotheses.solver_config import SolverConfig
 from hypotheses.steps.narrowing import Picker
 from induce.language_model import ModelSource, open_model
-from induce.memory_store import open_memory
+from induce.memory_store import open_memory, profile_folder
 from induce.sandboxing import open_sandbox
 from induce.settings import Settings, SolverSettings
 from sandboxes import ModelError, ProposerError, Sandbox
@@ -127,7 +125,7 @@ def _recalled_proposer(sandbox: Sandbox, *, searched: bool) -> RecalledProposer:
     from hypotheses.recall import RecalledProposer  # noqa: PLC0415  numpy is slow to load
     from hypotheses.recall.profile_folder import ProfileFolder  # noqa: PLC0415
 
-    profiles = ProfileFolder(platformdirs.user_cache_path("induce") / "profiles")
+    profiles = ProfileFolder(profile_folder())
     return RecalledProposer(
         (),
         sandbox,

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
+from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from induce import memory_store
+from induce.cli.memory_stats import memory_statistics, print_statistics, statistics_record
 from induce.cli.options import Json
-from induce.cli.output import console, print_json, print_line
+from induce.cli.output import console, error_console, print_json, print_line
 from induce.render import visible
+from induce.sandboxing import open_sandbox
 from induce.settings import resolve_settings
 from induce.solution_view import highlighted
 from memory import Concept, ConceptStore, RecallQuery
+from memory.consolidation import consolidate
 from memory.published import read_arc_memo, read_lessons, read_programs
 from memory.records import Record, to_dict
+from memory.rehearsal import rehearsal
 from memory.transfer import export_memory, import_memory
 
 app = typer.Typer(
-    help="Concepts that outlive a task: look at them, search, import, export.", no_args_is_help=True
+    help="Concepts that outlive a task: look at them, search, import, export, put in order.",
+    no_args_is_help=True,
 )
 
 MemoryChoice = Annotated[
@@ -38,7 +47,8 @@ _READERS = {"arc-memo": read_arc_memo, "lessons": read_lessons, "programs": read
 
 def open_memory(address: str | None, *, frozen: bool = False) -> ConceptStore:
     """Open the memory of that address, or the one that the settings name."""
-    return ConceptStore.open(address or resolve_settings().memory.address, frozen=frozen)
+    settings = resolve_settings({"memory": {"address": address}})
+    return memory_store.open_memory(settings.memory, frozen=frozen)
 
 
 @app.command("list")
@@ -109,8 +119,18 @@ def import_concepts(
         Literal["memory", "arc-memo", "lessons", "programs"],
         typer.Option(help="What the file holds: a memory, or what others have published."),
     ] = "memory",
+    describe: Annotated[
+        bool,
+        typer.Option(
+            "--describe/--no-describe",
+            help="Run programs without features in the sandbox, to know for which tasks to recall them.",
+        ),
+    ] = True,
 ) -> None:
     """Add what a file holds, all or nothing. What is there already stays as it is.
+
+    A library of programs says nothing of what they are for. That is found out by running each on inputs that
+    belong to no task, in the sandbox; it takes about a third of a second a program, the first time.
 
     Examples:
 
@@ -123,8 +143,24 @@ def import_concepts(
         if form == "memory":
             import_memory(store, file)
         else:
-            store.bring(_READERS[form](file))
+            found = _READERS[form](file)
+            store.bring(described(found) if describe else found)
         print_line(console(), f"{len(store) - before} concepts are new, {len(store)} in all")
+
+
+def described(concepts: Sequence[Concept]) -> list[Concept]:
+    """Give concepts with the features of their programs, showing how far that has come."""
+    from hypotheses.recall.describing import with_features  # noqa: PLC0415  numpy is slow to load
+    from hypotheses.recall.profile_folder import ProfileFolder  # noqa: PLC0415
+
+    if not any(one.program is not None and not one.features for one in concepts):
+        return list(concepts)
+    settings = resolve_settings()
+    with open_sandbox(settings.sandbox) as sandbox:
+        profiles = ProfileFolder(memory_store.profile_folder())
+        found = with_features(concepts, sandbox, profiles)
+        progress = track(found, "running programs", len(concepts), console=error_console(), transient=True)
+        return list(progress)
 
 
 @app.command("export")
@@ -171,40 +207,63 @@ def forget(
 
 @app.command()
 def stats(memory: MemoryChoice = None, json: Json = False) -> None:
-    """Show how the memory has grown, and what of it is used.
+    """Show how the memory has grown, what of it is used and worth, and how tasks end with time.
 
     Example:
 
       induce memory stats
     """
     with open_memory(memory) as store:
-        concepts, archived, clock = (
-            list(store.concepts()),
-            len(list(store.concepts(archived=True))),
-            store.clock,
-        )
-        name = store.name
-    counts = Counter(concept.kind or "none" for concept in concepts)
-    figures: dict[str, Any] = {
-        "memory": name,
-        "concepts": len(concepts),
-        "archived": archived,
-        "with a program": sum(concept.program is not None for concept in concepts),
-        "tasks done": clock,
-        "recalled": sum(concept.statistics.recalled for concept in concepts),
-        "ever used": sum(concept.statistics.used > 0 for concept in concepts),
-        "wins": sum(concept.statistics.wins for concept in concepts),
-        "losses": sum(concept.statistics.losses for concept in concepts),
-    }
+        found = memory_statistics(store)
     if json:
-        print_json({key.replace(" ", "_"): value for key, value in figures.items()} | {"kinds": dict(counts)})
+        print_json(statistics_record(found))
+    else:
+        print_statistics(console(), found)
+
+
+@app.command("consolidate")
+def consolidate_memory(
+    memory: MemoryChoice = None,
+    most: Annotated[
+        int, typer.Option("--most", min=1, help="How many concepts to look at, at most.")
+    ] = 1_000,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; nothing lasts. Others wait to write.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Put the memory in order: merge what is double, archive what is of no use.
+
+    Programs that differ in literals alone become one, and contradictions get cues that tell them apart.
+
+    It goes on where the last time ended, beside whatever uses the memory. Nothing is deleted.
+
+    Examples:
+
+      induce memory consolidate --dry-run
+
+      induce memory consolidate --most 5000
+    """
+    with open_memory(memory) as store, rehearsal(store) if dry_run else nullcontext(store) as used:
+        done = consolidate(used, most=most)
+    if json:
+        print_json(asdict(done) | {"changed": done.changed, "dry_run": dry_run})
         return
     table = Table(box=None, show_header=False)
-    for key, value in figures.items():
-        table.add_row(Text(key, "dim"), Text(visible(str(value))))
-    for kind, number in counts.most_common():
-        table.add_row(Text(f"kind {visible(kind)}", "dim"), str(number))
+    table.add_column(justify="right")
+    for number, what in (
+        (done.examined, "examined"),
+        (done.merged, "merged into others, of which they were duplicates"),
+        (done.generalised, "generalised: merged into programs with parameters"),
+        (done.separated, "separated by cues from what contradicts them"),
+        (done.archived, "archived, as they harm or were never used"),
+    ):
+        table.add_row(str(number), what)
     console().print(table)
+    if not done.complete:
+        print_line(console(), "more is left to look at: run it again, or with a larger --most", "dim")
+    if dry_run:
+        print_line(console(), "a dry run: nothing was changed", "dim")
 
 
 def _named(store: ConceptStore, ids: list[str]) -> list[Concept]:
@@ -249,7 +308,8 @@ def _print_concept(concept: Concept) -> None:
     print_line(out, f"  learned at {origin.clock}{' from ' if where else ''}{', '.join(where)}", "dim")
     print_line(
         out,
-        f"  recalled {fared.recalled}, used {fared.used}, won {fared.wins}, lost {fared.losses}",
+        f"  recalled {fared.recalled}, used {fared.used}, won {fared.wins}, lost {fared.losses}, "
+        f"without it won {fared.wins_without}, lost {fared.losses_without}",
         "dim",
     )
     if concept.program is not None:

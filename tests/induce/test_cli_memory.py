@@ -107,6 +107,90 @@ def test_stats_count(filled, induce_command):
     assert "with a program" in induce_command("memory", "stats").out
 
 
+@pytest.fixture
+def lived(memory, tmp_path):
+    """A memory after forty tasks of two families, the later ones of which are solved more often."""
+    from memory import Concept, ConceptStore, Outcome
+
+    with ConceptStore.open(tmp_path / "memory.sqlite") as store:
+        for number in range(40):
+            if number % 8 == 0:
+                [helpful] = store.add([Concept(f"concept {number}", f"does {number}")])
+            store.count([helpful], recalled=1, wins=int(number >= 24), losses=int(number < 24))
+            solved = number % 4 < number // 10
+            family = "lists" if number % 2 else "grids"
+            store.finish(Outcome(f"t{number}", solved, family, work=1_000 + number, seconds=0.5))
+        store.count([helpful], used=1, wins=3, losses_without=4)
+        store.add([Concept("never recalled", "")])
+
+
+def test_stats_show_growth_reuse_value_and_progress(lived, induce_command):
+    [figures] = induce_command("memory", "stats", "--json").records
+    assert figures["growth"] == [1, 0, 1, 0, 1, 0, 1, 0, 1, 1]
+    assert figures["reuse"] == {"recalled": 5 / 6, "used": 1 / 6}
+    best, *others = figures["most_valuable"]
+    assert best["name"] == "concept 32"
+    assert (best["wins"], best["losses"], best["losses_without"]) == (11, 0, 4)
+    assert best["low"] > 0
+    assert best["gain"] > max(one["gain"] for one in others)
+    assert len(others) == 4
+    assert [part["tasks"] for part in figures["progress"]] == [4] * 10
+    assert [part["solved"] for part in figures["progress"]] == [0, 0, 0, 1, 1, 2, 2, 3, 3, 3]
+    assert figures["progress"][0]["work"] == 1_000 + 1_001 + 1_002 + 1_003
+    assert figures["progress"][9]["solved_share"] == 0.75
+    assert set(figures["families"]) == {"lists", "grids"}
+    assert sum(part["tasks"] for part in figures["families"]["lists"]) == 20
+
+    told = induce_command("memory", "stats").out
+    for text in ("ever recalled", "5 of 6, 83%", "concept 32", "11/11", "lists", "grids", "█"):
+        assert text in told
+
+
+def double(memory, induce_command):
+    """Add a concept that does the same as ``twice``, and one that does nearly the same."""
+    sources = {
+        "doubled": "def g(numbers): return [2*m for m in numbers]",
+        "thrice": "def f(x): return [3*n for n in x]",
+    }
+    file = memory.with_name("more.jsonl")
+    file.write_text(
+        "".join(
+            json.dumps(
+                {"name": name, "description": name, "program": {"source": text, "entry_point": text[4]}}
+            )
+            + "\n"
+            for name, text in sources.items()
+        )
+    )
+    assert induce_command("memory", "import", file).code == 0
+
+
+def test_consolidating_merges_what_is_double_once(filled, induce_command):
+    double(filled, induce_command)
+    before = listed(induce_command)
+    [rehearsed] = induce_command("memory", "consolidate", "--dry-run", "--json").records
+    assert listed(induce_command) == before
+    [done] = induce_command("memory", "consolidate", "--json").records
+    assert rehearsed == done | {"dry_run": True}
+    assert (done["merged"], done["generalised"], done["complete"], done["changed"]) == (1, 1, True, 2)
+    assert [one["name"] for one in listed(induce_command)] == ["mirror", "flood", "twice"]
+    assert len(listed(induce_command, "--archived")) == 2
+    [again] = induce_command("memory", "consolidate", "--json").records
+    assert (again["changed"], again["examined"], again["complete"]) == (0, 3, True)
+
+
+def test_consolidating_says_what_it_did_and_what_is_left(filled, induce_command):
+    double(filled, induce_command)
+    told = induce_command("memory", "consolidate", "--dry-run").out
+    assert "1  merged into others" in told
+    assert "nothing was changed" in told
+    assert "run it again" not in told
+    some = induce_command("memory", "consolidate", "--most", 2)
+    assert some.code == 0
+    assert "2  examined" in some.out
+    assert "run it again" in some.out
+
+
 def test_a_malformed_file_adds_nothing(memory, induce_command, tmp_path):
     bad = tmp_path / "bad.jsonl"
     bad.write_text(memory.read_text() + "{\n")

@@ -93,3 +93,40 @@ def test_a_run_names_itself_in_what_it_teaches(address, induce_command, task_fil
     with ConceptStore.open(address, frozen=True) as store:
         assert {one.provenance.run for one in store.concepts()} == {"run.sqlite"}
         assert store.clock == 2
+
+
+def test_an_imported_library_of_programs_is_described_and_recalled(
+    address, induce_command, task_file, tmp_path
+):
+    sources = {
+        "reverse": "def transform(grid):\n    return grid[::-1]",
+        "mirror": "def transform(grid):\n    return [row[::-1] for row in grid]",
+        "grow": "def transform(grid):\n    return [row + row for row in grid]",
+    }
+    library = tmp_path / "library.jsonl"
+    library.write_text(
+        "".join(json.dumps({"id": name, "program": source}) + "\n" for name, source in sources.items())
+    )
+    assert induce_command("memory", "import", library, "--form", "programs").code == 0
+    features = {one["name"]: one["features"] for one in induce_command("memory", "list", "--json").records}
+    assert "flipped:up-down" in features["program reverse"]
+    assert "columns:x2" in features["program grow"]
+    grids = [[[1, 2, 0], [3, 0, 0]], [[0, 4], [5, 0]]]
+    task = {
+        "id": "mirrored",
+        "examples": [{"input": g, "output": [row[::-1] for row in g]} for g in grids],
+        "queries": [{"input": [[7, 0, 0]]}],
+        "call": "grid_list",
+    }
+    path = tmp_path / "mirrored.jsonl"
+    path.write_text(json.dumps(task))
+    [found] = induce_command(
+        "solve", path, "--proposer", "recall", "--memory-mode", "frozen", "--json"
+    ).records
+    assert found["predictions"] == [[[[0, 0, 7]]]]
+    bare = induce_command(
+        "memory", "import", library, "--form", "programs", "--no-describe", "--memory", tmp_path / "b.sqlite"
+    )
+    assert bare.code == 0
+    listed = induce_command("memory", "list", "--json", "--memory", tmp_path / "b.sqlite").records
+    assert not any("features" in one for one in listed)
