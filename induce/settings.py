@@ -160,7 +160,9 @@ class MemorySettings(_Group):
         "off",
         description="off; frozen: recall what is there as a run begins; learn: also keep what tasks teach",
     )
-    batch: int = Field(1, ge=1, description="tasks after which what they taught is recalled")
+    batch: int | None = Field(
+        None, ge=1, description="tasks after which what they taught is recalled; default: as the recipe says"
+    )
     concepts: int = Field(100, ge=1, description="concepts recalled for a task, of which a model sees a few")
     embedder: str | None = Field(
         None,

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from hypotheses.budget import Ledger
 from hypotheses.guided_search import GuidedSearchProposer
@@ -17,11 +17,12 @@ from hypotheses.models.store import CompletionStore
 from hypotheses.playback import PlaybackProposer
 from hypotheses.portfolio import PortfolioProposer
 from hypotheses.proposer import Implementer, Proposer
-from hypotheses.recipes import Implement, PromptStyle, Propose, Recipe, Refine, find_recipe
+from hypotheses.recipes import Implement, PromptStyle, Propose, Recall, Recipe, Refine, find_recipe
 from hypotheses.run_log import RunLog
 from hypotheses.search import SearchProposer
 from hypotheses.solver import Recorder, Solver
 from hypotheses.solver_config import SolverConfig
+from hypotheses.steps.model import Model
 from hypotheses.steps.narrowing import Picker
 from induce.language_model import ModelSource, open_model
 from induce.memory_store import open_memory, profile_folder
@@ -50,7 +51,13 @@ COMPOSED = 5
 
 RECALL_ROUNDS = math.ceil((RECALLED + COMPOSED * (COMPOSED - 1)) / RECALL_AT_ONCE)
 
-Parts = tuple[Proposer, Implementer | None]
+
+class Parts(NamedTuple):
+    """What solves tasks, and the model that it asks, if there is one."""
+
+    proposer: Proposer
+    implementer: Implementer | None = None
+    model: Model | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,11 @@ def make_proposer(spec: str, settings: Settings) -> WiredProposer:
                 f"the recipe {recipe.name} needs a model: name one with --model, such as "
                 "vllm:NAME@http://127.0.0.1:8000/v1 or openai:NAME, or as model.address in induce.toml"
             )
+        if recipe.recall.required and settings.memory.mode == "off":
+            raise ProposerError(
+                f"the recipe {recipe.name} needs a memory: say --memory-mode learn (or frozen), "
+                "or set memory.mode in induce.toml"
+            )
         make = _guided_search if recipe.propose and recipe.propose.what == "term" else _of_recipe
         return _with_recall(make(spec, recipe, settings, ModelSource.parse(settings.model.address)), settings)
     raise ProposerError(
@@ -146,7 +158,7 @@ def _recall(settings: Settings) -> WiredProposer:
 
     @asynccontextmanager
     async def connect(around: Surroundings) -> AsyncIterator[Parts]:
-        yield _recalled_proposer(around.sandbox, searched=False), None
+        yield Parts(_recalled_proposer(around.sandbox, searched=False))
 
     return WiredProposer("recall", SolverConfig(samples=RECALL_AT_ONCE, rounds=RECALL_ROUNDS), connect)
 
@@ -158,9 +170,9 @@ def _with_recall(wired: WiredProposer, settings: Settings) -> WiredProposer:
 
     @asynccontextmanager
     async def connect(around: Surroundings) -> AsyncIterator[Parts]:
-        async with wired.connect(around) as (proposer, implementer):
+        async with wired.connect(around) as parts:
             recalled = _recalled_proposer(around.sandbox, searched=searched)
-            yield PortfolioProposer(recalled, proposer), implementer
+            yield parts._replace(proposer=PortfolioProposer(recalled, parts.proposer))
 
     searched = wired.recipe is None or wired.recipe.search
     rounds = None if wired.config.rounds is None else wired.config.rounds + RECALL_ROUNDS
@@ -198,7 +210,7 @@ def _search(settings: Settings) -> WiredProposer:
 
     @asynccontextmanager
     async def connect(_around: Surroundings) -> AsyncIterator[Parts]:
-        yield search, None
+        yield Parts(search)
 
     config = SolverConfig(
         samples=settings.solver.attempts or 1,  # further programs cost time, and would not be asked for
@@ -220,9 +232,9 @@ def _of_recipe(spec: str, recipe: Recipe, settings: Settings, source: ModelSourc
             if recipe.search:
                 search = SearchProposer(**_search_limits(settings))
                 rounds = None if settings.solver.rounds else recipe.rounds
-                yield PortfolioProposer(search, own, notes=recipe.notes, rounds=rounds), own
+                yield Parts(PortfolioProposer(search, own, notes=recipe.notes, rounds=rounds), own, model)
             else:
-                yield own, own
+                yield Parts(own, own, model)
 
     config = SolverConfig(
         samples=max(propose.samples, refine.samples if refine else 0),
@@ -246,7 +258,7 @@ def _guided_search(spec: str, recipe: Recipe, settings: Settings, source: ModelS
     @asynccontextmanager
     async def connect(around: Surroundings) -> AsyncIterator[Parts]:
         async with open_model(source, settings, recipe.prompts, around.completions) as model:
-            yield GuidedSearchProposer(propose, model, **_search_limits(settings)), None
+            yield Parts(GuidedSearchProposer(propose, model, **_search_limits(settings)), None, model)
 
     config = SolverConfig(
         samples=settings.solver.attempts or recipe.attempts,  # of solutions; the recipe says how many terms
@@ -268,7 +280,7 @@ def _recorded(source: ModelSource, settings: Settings) -> WiredProposer:
     async def connect(around: Surroundings) -> AsyncIterator[Parts]:
         async with open_model(source, settings, PromptStyle(), around.completions) as model:
             playback = PlaybackProposer(endpoint, model)
-            yield playback, playback
+            yield Parts(playback, playback)
 
     config = SolverConfig(
         rounds=None,
@@ -323,14 +335,14 @@ async def open_solver(
                     "they may behave differently"
                 )
         around = Surroundings(sandbox, store or log, picker)
-        proposer, implementer = await stack.enter_async_context(wired.connect(around))
+        parts = await stack.enter_async_context(wired.connect(around))
         experience = None
         if settings.memory.mode != "off":
-            experience = stack.enter_context(open_experience(wired, settings, log))
+            experience = stack.enter_context(open_experience(wired, parts, ledger, settings, log))
         yield Solver(
-            proposer,
+            parts.proposer,
             sandbox,
-            implementer=implementer,
+            implementer=parts.implementer,
             config=config,
             limits=settings.limits,
             recorder=recorder,
@@ -342,19 +354,22 @@ async def open_solver(
 
 @contextlib.contextmanager
 def open_experience(
-    wired: WiredProposer, settings: Settings, log: RunLog | None
+    wired: WiredProposer, parts: Parts, ledger: Ledger, settings: Settings, log: RunLog | None
 ) -> Iterator[StoredExperience]:
     """Open the memory of the settings for a run; what a model is shown of it is tried, with and without."""
-    from hypotheses.recall.experience import StoredExperience  # noqa: PLC0415  numpy is slow to load
+    from hypotheses.recall.abstracting import ModelAbstractor  # noqa: PLC0415  numpy is slow to load
+    from hypotheses.recall.experience import StoredExperience  # noqa: PLC0415
 
+    recall = Recall() if wired.recipe is None else wired.recipe.recall
     with open_memory(settings.memory, frozen=settings.memory.mode == "frozen") as store:
-        asks = wired.recipe is not None and wired.recipe.propose is not None
+        abstracts = recall.abstract and parts.model is not None
         yield StoredExperience(
             store,
             learns=settings.memory.mode == "learn",
             most=settings.memory.concepts,
-            batch=settings.memory.batch,
-            tried=wired.recipe.recall.concepts if asks and wired.recipe is not None else 0,
+            batch=settings.memory.batch or recall.batch,
+            tried=0 if parts.model is None else recall.concepts,
             run="" if log is None else log.path.name,
-            model=(settings.model.address or "") if asks else "",
+            model="" if parts.model is None else settings.model.address or "",
+            abstractor=ModelAbstractor(parts.model, ledger) if abstracts and parts.model else None,
         )

@@ -7,7 +7,9 @@ import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from hypotheses.experience import Recollection
 from hypotheses.hypothesis import Entry, Solution, Trace
@@ -35,12 +37,22 @@ LONGEST_TERM = 100_000
 _DEADLY = ("timed_out", "out_of_memory", "killed")
 
 
+class Abstractor(Protocol):
+    """Makes concepts of finished tasks."""
+
+    async def concepts(self, task: Task, recollection: Recollection, solution: Solution) -> Sequence[Concept]:
+        """Give concepts of a task; one that has an id is a known one with what is new about it."""
+        ...
+
+
 class StoredExperience:
     """Recalls concepts for tasks from a store and, where it ``learns``, adds what their solutions teach.
 
     Up to ``most`` concepts are recalled. What was learned is recalled once the ``batch`` of tasks in which
     it was learned is done, and never for the task it came from. Of the first ``tried``, those that fit well
     are shown to a model, and tried: some are held out now and then, so that the store learns their worth.
+
+    Beside solutions, what an ``abstractor`` makes of tasks is kept.
 
     A store that is frozen, or an experience that does not learn, recalls for every task as the store is when
     the experience begins.
@@ -56,6 +68,7 @@ class StoredExperience:
         tried: int = 0,
         run: str = "",
         model: str = "",
+        abstractor: Abstractor | None = None,
     ) -> None:
         for name, number in (("most", most), ("batch", batch)):
             if number < 1:
@@ -69,6 +82,7 @@ class StoredExperience:
         self.tried = tried
         self.run = run
         self.model = model
+        self.abstractor = abstractor
         self._began = store.clock
         self._lock = threading.Lock()
         self._terms: dict[str, dict[str, None]] = {}
@@ -94,10 +108,21 @@ class StoredExperience:
 
         Raises ``MemoryStoreError`` where the store cannot be written.
         """
-        if self.learns:
-            await asyncio.to_thread(self._learn, task, recollection, trace, solution)
+        if not self.learns:
+            return
+        made: Sequence[Concept] = ()
+        if self.abstractor is not None:
+            made = await self.abstractor.concepts(task, recollection, solution)
+        await asyncio.to_thread(self._learn, task, recollection, trace, solution, made)
 
-    def _learn(self, task: Task, recollection: Recollection, trace: Trace, solution: Solution) -> None:
+    def _learn(
+        self,
+        task: Task,
+        recollection: Recollection,
+        trace: Trace,
+        solution: Solution,
+        made: Sequence[Concept],
+    ) -> None:
         used = self._count(recollection, trace, solution)
         concept = self._concept(task, trace, solution)
         known = {one.program.key for one in recollection.concepts if one.program is not None}
@@ -105,6 +130,8 @@ class StoredExperience:
             self.store.add([concept])
             if concept.term:
                 self._learn_library(task.family, concept.term)
+        for one in made:
+            self._keep(one, task)
         usage = solution.usage
         self.store.finish(
             Outcome(
@@ -157,6 +184,17 @@ class StoredExperience:
             features=query.features,
             signature=query.signature,
             provenance=Provenance(self.run, task.family, task.id, self.model, time=datetime.now(UTC)),
+        )
+
+    def _keep(self, concept: Concept, task: Task) -> None:
+        """Store a concept that a model made, or a known one to which it has added."""
+        if concept.id:
+            self.store.update(concept.id, concept)
+            return
+        query = query_of(task)
+        origin = Provenance(self.run, task.family, task.id, self.model, time=datetime.now(UTC))
+        self.store.add(
+            [replace(concept, features=query.features, signature=query.signature, provenance=origin)]
         )
 
     def _learn_library(self, family: str, term: str) -> None:

@@ -1,7 +1,7 @@
 """Published methods, and our own, as named, frozen configurations of the steps."""
 
 from hypotheses.recipes.library import RECIPES, find_recipe, load_recipe, save_recipe
-from hypotheses.recipes.recipe import Implement, Pick, PromptStyle, Propose, Recipe, Refine, Summarize
+from hypotheses.recipes.recipe import Implement, Pick, PromptStyle, Propose, Recall, Recipe, Refine, Summarize
 
 __all__ = [
     "RECIPES",
@@ -9,6 +9,7 @@ __all__ = [
     "Pick",
     "PromptStyle",
     "Propose",
+    "Recall",
     "Recipe",
     "Refine",
     "Summarize",

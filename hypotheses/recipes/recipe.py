@@ -85,7 +85,9 @@ class Recall(_Frozen):
     order: Literal["best-first", "best-last", "ends"] = Field(
         "ends", description="their order in the prompt: models lose what lies in the middle"
     )
-    abstract: bool = Field(False, description="have the model make concepts of solutions")
+    abstract: bool = Field(False, description="have the model make concepts of what was tried")
+    batch: int = Field(1, ge=1, description="tasks after which what they taught is recalled")
+    required: bool = Field(False, description="without a memory the recipe is not what it says")
 
 
 class PromptStyle(_Frozen):

@@ -151,9 +151,7 @@ def verdict(*, right):
 
 
 def test_concepts_shown_to_a_model_are_tried_with_and_without_them(store):
-    ids = store.bring(
-        [Concept(f"c{n}", "", signature="(list[int]) -> list[int]") for n in range(6)]
-    )
+    ids = store.bring([Concept(f"c{n}", "", signature="(list[int]) -> list[int]") for n in range(6)])
     experience = StoredExperience(store, learns=True, tried=4)
     shown = held_out = 0
     for number in range(12):

@@ -20,8 +20,8 @@ from hypotheses.recipes.library import dump_recipe
 from sandboxes import SettingsError
 
 PUBLISHED = (
-    "direct guided-search hypothesis-refinement hypothesis-refinement-python hypothesis-search many-shot "
-    "portfolio program-only rule-application search self-refine"
+    "arc-memo direct guided-search hypothesis-refinement hypothesis-refinement-python hypothesis-search "
+    "many-shot portfolio program-only rule-application search self-refine"
 )
 
 
