@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 # Scripts lie beside this file, and import it first: one of them would hide the package of its name.
 sys.path.append(sys.path.pop(0))
@@ -18,6 +21,9 @@ from rich.table import Table
 import induce
 
 RESULTS = Path(__file__).parent / "results"
+
+Figure = Callable[[dict[str, Any]], str]
+"""How what a script wrote reads in a line."""
 
 
 def benchmark_data() -> Path:
@@ -51,3 +57,27 @@ def write_results(name: str, results: Mapping[str, object]) -> None:
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(record | dict(results), indent=2) + "\n")
     print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+def run_scripts(description: str | None, title: str, figures: Mapping[str, Figure]) -> None:
+    """Run some of the scripts that ``figures`` names, or none, and show what each wrote in a line."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("scripts", nargs="*", help=f"of {', '.join(figures)} (default: all)")
+    parser.add_argument("--show", action="store_true", help="run none, show the figures that there are")
+    options = parser.parse_args()
+    if unknown := set(options.scripts) - set(figures):
+        parser.error(f"no such script: {', '.join(sorted(unknown))}")
+    if not options.show:
+        benchmark_data()
+    for name in () if options.show else options.scripts or figures:
+        subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))], check=True)
+    rows = []
+    for name, figure in figures.items():
+        path = RESULTS / f"{name}.json"
+        if path.is_file():
+            results = json.loads(path.read_text(encoding="utf-8"))
+            rows.append({"script": name, "figure": figure(results)})
+    if rows:
+        print_table(title, rows)

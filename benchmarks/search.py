@@ -8,15 +8,9 @@ or ``--show`` to run none.
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from reporting import RESULTS, benchmark_data, print_table
+from reporting import Figure, run_scripts
 
 
 def sygus_strings(results: dict[str, Any]) -> str:
@@ -59,7 +53,7 @@ def mir(results: dict[str, Any]) -> str:
     )
 
 
-FIGURES: dict[str, Callable[[dict[str, Any]], str]] = {
+FIGURES: dict[str, Figure] = {
     one.__name__: one
     for one in (
         sygus_strings,
@@ -74,29 +68,5 @@ FIGURES: dict[str, Callable[[dict[str, Any]], str]] = {
 """How the figures of each script read."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("scripts", nargs="*", help=f"of {', '.join(FIGURES)} (default: all)")
-    parser.add_argument("--show", action="store_true", help="run none, show the figures that there are")
-    options = parser.parse_args()
-    if unknown := set(options.scripts) - set(FIGURES):
-        parser.error(f"no such script: {', '.join(sorted(unknown))}")
-    if not options.show:
-        benchmark_data()
-    for name in () if options.show else options.scripts or FIGURES:
-        subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))], check=True)
-    rows = []
-    for name, figure in FIGURES.items():
-        path = RESULTS / f"{name}.json"
-        if path.is_file():
-            results = json.loads(path.read_text(encoding="utf-8"))
-            row = {"script": name, "seconds a task": results["seconds"], "figure": figure(results)}
-            rows.append(row)
-    if rows:
-        print_table("The search", rows)
-
-
 if __name__ == "__main__":
-    main()
+    run_scripts(__doc__, "The search", FIGURES)
