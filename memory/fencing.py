@@ -1,4 +1,4 @@
-"""Data in prompts: inside a fence that it cannot close, of limited length, and free of a chat's control tokens."""
+"""Data in prompts: in a fence that it cannot close, not too long, and free of a chat's control tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
 
 def fenced(info: str, text: str, most: int) -> str:
-    """Put text into a fence that is longer than any run of backticks in it; nothing for text that is blank."""
+    """Put text into a fence longer than any run of backticks in it; give nothing for text that is blank."""
     if not text.strip():
         return ""
     inside = block(text.strip("\n"), most)

@@ -1,9 +1,10 @@
-"""Which of the recalled concepts are shown: as many as stand out and fit, in an order, perhaps chosen by a model."""
+"""Which of the recalled concepts are shown: what stands out and fits, in an order; or a model chooses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from memory.answers import values
@@ -43,34 +44,41 @@ class Selection:
     note: str = ""
 
 
+def estimated(concept: Concept) -> int:
+    """Estimate how many tokens all of a concept takes up that a prompt may show."""
+    head = f"{concept.name}({', '.join(concept.parameters)}): {concept.description}"
+    source = concept.program.source if concept.program else ""
+    return estimate("\n".join([head, f"when: {'; '.join(concept.cues)}", *concept.notes, source]))
+
+
 async def select(
     model: BaseChatModel,
     text: str,
-    recalled: Sequence[Recalled],
+    concepts: Sequence[Concept],
     *,
-    tokens: int,
-    count: Callable[[str], int] = estimate,
+    tokens: int | None = None,
+    count: Callable[[Concept], int] = estimated,
 ) -> Selection:
-    """Have a model choose which concepts help with a task (ArcMemo, section 3.4), and keep what fits.
+    """Have a model choose which concepts help with a task (ArcMemo, section 3.4), the first ``MOST_SHOWN``.
 
-    ``tokens`` is what they may take in a prompt. An answer that cannot be read leaves the ranking as it is.
+    ``text`` is what is said of the task. Of those chosen the ones that fit into ``tokens`` are kept. An
+    answer that cannot be read leaves the ranking as it is. Raises what the model raises.
     """
-    concepts = [one.concept for one in recalled[:MOST_SHOWN]]
-    if not concepts:
+    offered = concepts[:MOST_SHOWN]
+    if not offered:
         return Selection(())
-    entries = "\n".join(f"{number}. {_entry(one)}" for number, one in enumerate(concepts, start=1))
+    entries = "\n".join(f"{number}. {_entry(one)}" for number, one in enumerate(offered, start=1))
     question = filled(
         "select",
         task=fenced("puzzle", text, _MOST_TASK) or "Nothing is said about it.",
-        entries=fenced("entries", entries, MOST_SHOWN * (_MOST_ENTRY + 5)),
+        entries=fenced("entries", entries, len(entries)),
     )
     answer = await ask(model, [("system", filled("system")), ("human", question)])
-    chosen = _read(answer.text, len(concepts))
-    note = answer.note
-    if chosen is None:
-        note = f"{note or 'the answer names no entries'}; the ranking was kept"
-        chosen = list(range(len(concepts)))
-    kept = fit([concepts[index] for index in chosen], tokens, count)
+    chosen = _read(answer.text, len(offered))
+    note = "" if chosen is not None else "the answer names no entry; the ranking was kept"
+    kept = concepts if chosen is None else [offered[index] for index in chosen]
+    if tokens is not None:
+        kept = fit(kept, tokens, count)
     return Selection(tuple(kept), answer.tokens_in, answer.tokens_out, note)
 
 
@@ -85,16 +93,18 @@ def adapt(recalled: Sequence[Recalled], most: int) -> Sequence[Recalled]:
     kept = [one for one in recalled[: max(0, most)] if one.score >= LEAST_SHARE * best]
     if best <= 0 or len(kept) < 2:
         return recalled[: min(1, max(0, most))]
-    drops = [1 - after.score / before.score for before, after in zip(kept, kept[1:], strict=False)]
+    drops = [1 - after.score / before.score for before, after in pairwise(kept)]
     steepest = max(drops)
     return kept[: drops.index(steepest) + 1] if steepest >= LEAST_DROP else kept
 
 
-def fit(concepts: Sequence[Concept], tokens: int, count: Callable[[str], int] = estimate) -> list[Concept]:
+def fit(
+    concepts: Sequence[Concept], tokens: int, count: Callable[[Concept], int] = estimated
+) -> list[Concept]:
     """Keep the concepts that fit into a budget of tokens, those that come first before others."""
     kept, left = [], tokens
     for one in concepts:
-        needed = count(written(one))
+        needed = count(one)
         if needed <= left:
             kept.append(one)
             left -= needed
@@ -114,13 +124,6 @@ def order(concepts: Sequence[Concept], how: Order) -> list[Concept]:
     if how == "ends":
         return [*concepts[::2], *reversed(concepts[1::2])]
     raise ValueError(f"no order {how!r}; choose best-first, best-last or ends")
-
-
-def written(concept: Concept) -> str:
-    """Write all of a concept that a prompt shows, to see how long it is."""
-    head = f"{concept.name}({', '.join(concept.parameters)}): {concept.description}"
-    source = concept.program.source if concept.program else ""
-    return "\n".join([head, f"when: {'; '.join(concept.cues)}", *concept.notes, source])
 
 
 def _entry(concept: Concept) -> str:
