@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import sqlalchemy as sa
 
@@ -21,9 +22,16 @@ from memory.query import Recalled, RecallQuery
 from memory.records import Record, check, from_body
 from memory.retrieval import DEPTH, RETRIEVERS, Look, Retriever, fuse
 from memory.sqlite import SQLiteBackend
+from memory.steps import Held
+from memory.weighing import weigh
 from memory.writer import Writer
 from sandboxes import MemoryStoreError
 
+if TYPE_CHECKING:
+    from memory.embedding import Embedder
+    from memory.vectors import Vectors
+
+_T = TypeVar("_T")
 _RECORDS = (
     sa.select(
         schema.CONCEPTS,
@@ -52,8 +60,16 @@ class ConceptStore:
     included. Counters are the exception: they are always the present ones.
     """
 
-    def __init__(self, backend: Backend, *, frozen: bool, retrievers: Mapping[str, Retriever]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        frozen: bool,
+        retrievers: Mapping[str, Retriever],
+        vectors: Vectors | None = None,
+    ) -> None:
         self._backend = backend
+        self._vectors = vectors
         self._retrievers = dict(retrievers)
         self._frozen = frozen
         self._closed = False
@@ -65,11 +81,15 @@ class ConceptStore:
         *,
         frozen: bool = False,
         retrievers: Mapping[str, Retriever] = RETRIEVERS,
+        embedder: Embedder | None = None,
     ) -> Self:
         """Open the memory in a file, or at a URL (``sqlite:///…``, ``postgresql+psycopg://…``).
 
         One that is not there is created, one of an older schema migrated; a frozen one must be there, and
         is only read.
+
+        With an ``embedder``, what is stored from now on gets a vector, and is found by it too (``dense``);
+        ``embed`` gives one to what was there before.
         """
         backend = _backend(where, frozen)
         try:
@@ -78,7 +98,12 @@ class ConceptStore:
         except BaseException:
             backend.engine.dispose()
             raise
-        return cls(backend, frozen=frozen, retrievers=retrievers)
+        vectors = None
+        if embedder is not None:
+            from memory.vectors import Vectors  # noqa: PLC0415  numpy is slow to load
+
+            vectors = Vectors(backend.name, embedder)
+        return cls(backend, frozen=frozen, retrievers=retrievers, vectors=vectors)
 
     @property
     def name(self) -> str:
@@ -170,12 +195,20 @@ class ConceptStore:
                     self._backend, connection, [(row["entry"], self._record(row).concept) for row in rows]
                 )
                 entries = sa.select(schema.VERSIONS.c.entry).where(some)
+                connection.execute(schema.POSTINGS.delete().where(schema.POSTINGS.c.entry.in_(entries)))
                 connection.execute(schema.BODIES.delete().where(schema.BODIES.c.entry.in_(entries)))
                 connection.execute(schema.VECTORS.delete().where(schema.VECTORS.c.entry.in_(entries)))
                 connection.execute(schema.VERSIONS.delete().where(some))
                 connection.execute(
                     schema.CONCEPTS.delete().where(schema.CONCEPTS.c.number.in_(numbers_of_some))
                 )
+
+    def embed(self, most: int | None = None) -> int:
+        """Embed present concepts that the store's embedder has not embedded yet, up to ``most``.
+
+        Gives how many were. What was embedded stays so if the embedder fails, or the process dies.
+        """
+        return self._embed(most, schema.VERSIONS.c.entry > 0)
 
     def mark_exported(self, versions: Mapping[str, int]) -> None:
         """Note up to which version concepts have been exported, by their ids."""
@@ -260,16 +293,48 @@ class ConceptStore:
         return self._records()
 
     def recall(self, query: RecallQuery, most: int = 8) -> list[Recalled]:
-        """Give up to ``most`` concepts that fit a query, the most relevant first."""
+        """Give up to ``most`` concepts that fit a query, the most relevant first; what harms comes last."""
+        asked = None if self._vectors is None else self._vectors.query(query)
         with self._reading() as connection:
             indexed = int(connection.execute(sa.select(schema.STATE.c.indexed)).scalar_one())
             look = Look(self._backend, connection, Visible(query.clock), indexed, max(DEPTH, most))
             found = {name: find(look, query) for name, find in self._retrievers.items()}
-            best = fuse(found)[:most]
+            if self._vectors is not None and asked is not None:
+                found["dense"] = self._vectors.find(look, asked, found)
+            best = weigh(connection, fuse(found))[:most]
             entries = [entry for entry, _, _ in best]
             rows = connection.execute(_RECORDS.where(schema.VERSIONS.c.entry.in_(entries))).mappings()
             by_entry = {row["entry"]: self._record(row).concept for row in rows}
         return [Recalled(by_entry[entry], score, ranks) for entry, score, ranks in best]
+
+    def held(self, entries: Sequence[int]) -> list[Held]:
+        """Give those of some versions, by their entries, that are present, in the order of these."""
+        found: list[Held] = []
+        with self._reading() as connection:
+            for some in in_chunks(sorted(entries)):
+                query = _RECORDS.where(schema.VERSIONS.c.entry.in_(some), schema.VERSIONS.c.until.is_(None))
+                rows = connection.execute(query.order_by(schema.VERSIONS.c.entry)).mappings()
+                found += [Held(row["entry"], row["number"], self._record(row).concept) for row in rows]
+        return found
+
+    def look(self, reading: Callable[[sa.Connection], _T]) -> _T:
+        """Read something in one snapshot."""
+        with self._reading() as connection:
+            return reading(connection)
+
+    def change(self, writing: Callable[[Writer], _T]) -> _T:
+        """Write something in one transaction."""
+        with self._writing() as writer:
+            return writing(writer)
+
+    @contextmanager
+    def trying(self) -> Iterator[tuple[Backend, sa.Connection]]:
+        """Give a connection that nobody else writes beside; what was written by it is undone at the end."""
+        with self._writing() as writer:
+            connection = writer.connection
+            with connection.begin_nested() as tried:
+                yield self._backend, connection
+                tried.rollback()
 
     def check(self) -> None:
         """Read everything and have the database check itself. Raises ``MemoryStoreError`` for damage."""
@@ -310,6 +375,38 @@ class ConceptStore:
                 return
             last = rows[-1]["entry"]
 
+    def _embed(self, most: int | None, *conditions: sa.ColumnElement[bool]) -> int:
+        """Embed versions batch by batch, in no transaction: an embedder may take its time."""
+        from memory.vectors import BATCH  # noqa: PLC0415  numpy is slow to load
+
+        vectors = self._vectors
+        if vectors is None:
+            raise MemoryStoreError(f"the memory {self.name} has no embedder; open it with embedder=…")
+        done = last = 0
+        while (size := BATCH if most is None else min(BATCH, most - done)) > 0:
+            page = _RECORDS.where(schema.VERSIONS.c.entry > last, vectors.lacking(), *conditions)
+            with self._reading() as connection:
+                rows = connection.execute(page.order_by(schema.VERSIONS.c.entry).limit(size)).mappings().all()
+            if not rows:
+                break
+            embedded = vectors.embed([self._record(row).concept for row in rows])
+            entries = [row["entry"] for row in rows]
+            with self._writing() as writer:
+                done += vectors.keep(writer.connection, entries, embedded)
+            last = entries[-1]
+        return done
+
+    def _embed_stored(self, stored: range) -> None:
+        """Embed what was just stored, which stays stored if that fails."""
+        try:
+            self._embed(None, schema.VERSIONS.c.entry.between(stored[0], stored[-1]))
+        except MemoryStoreError as error:
+            warnings.warn(
+                f"stored, but not embedded, and so not found by vectors until `embed` is called: {error}",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+
     def _record(self, row: Mapping[Any, Any]) -> Record:
         """Make a version of its row. Raises ``MemoryStoreError`` where it is not as it was written."""
         try:
@@ -342,7 +439,10 @@ class ConceptStore:
         if self._frozen:
             raise MemoryStoreError(f"the memory {self.name} is frozen; open it without frozen=True to write")
         with failures(self.name, "write"), self._backend.writing() as connection:
-            yield Writer(self._backend, connection)
+            writer = Writer(self._backend, connection)
+            yield writer
+        if self._vectors is not None and writer.stored:
+            self._embed_stored(writer.stored)
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

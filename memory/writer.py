@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from memory import schema
+from memory import marks, schema
 from memory.backend import Backend
 from memory.concept import Concept, Outcome
 from memory.indexing import in_chunks, index
@@ -22,11 +22,12 @@ _OUTCOMES = schema.OUTCOMES
 
 
 class Writer:
-    """Writes into a transaction that no other writer is beside."""
+    """Writes into a transaction that no other writer is beside; ``stored`` are the entries of what is new."""
 
     def __init__(self, backend: Backend, connection: sa.Connection) -> None:
         self.connection = connection
         self._backend = backend
+        self.stored = range(0)
 
     def tick(self) -> int:
         """Count one more task, and give the clock."""
@@ -101,6 +102,14 @@ class Writer:
         self.connection.execute(_OUTCOMES.insert(), [row])
         return self.tick()
 
+    def mark(self, marked: Iterable[tuple[str, int]]) -> None:
+        """Put marks on versions, by their entries."""
+        marks.put(self._backend, self.connection, marked)
+
+    def mark_seen(self, entry: int) -> None:
+        """Note that all versions up to an entry have their marks."""
+        marks.put_seen(self._backend, self.connection, entry)
+
     def mark_exported(self, versions: Mapping[str, int]) -> None:
         """Note up to which version concepts have been exported."""
         for row in self._rows(list(versions)):
@@ -142,6 +151,7 @@ class Writer:
                     latest, concept.provenance.clock, concept.statistics.last_used, record.until or 0
                 )
         self.connection.execute(_STATE.update().values(clock=latest + 1))
+        marks.put_arrived(self._backend, self.connection, latest + 1, self.stored)
         return stored
 
     def _restore(self, records: Sequence[Record]) -> int:
@@ -205,6 +215,7 @@ class Writer:
         self.connection.execute(_VERSIONS.insert(), rows)
         self.connection.execute(_BODIES.insert(), bodies)
         self.connection.execute(_STATE.update().values(next_concept=concept_number, next_entry=entry))
+        self.stored = range(self.stored.start if self.stored else entries[0][0], entry)
         index(self._backend, self.connection, entries)
 
     def _order(self, ids: Iterable[str]) -> None:

@@ -26,6 +26,7 @@ from memory.consolidation import consolidate
 from memory.published import read_arc_memo, read_lessons, read_programs
 from memory.records import Record, to_dict
 from memory.rehearsal import rehearsal
+from memory.shared_pieces import learn_shared_pieces
 from memory.transfer import export_memory, import_memory
 
 app = typer.Typer(
@@ -203,6 +204,27 @@ def forget(
         else:
             store.archive(found)
     print_line(console(), f"{len(found)} {'deleted' if purge else 'archived'}")
+
+
+@app.command("abstract")
+def abstract_programs(
+    memory: MemoryChoice = None,
+    most: Annotated[int, typer.Option("--most", "-n", min=1, help="How many pieces at most.")] = 20,
+    json: Json = False,
+) -> None:
+    """Add the pieces that programs of different tasks share, as functions, without asking a model.
+
+    Example:
+
+      induce memory abstract
+    """
+    with open_memory(memory) as store:
+        before = len(store)
+        concepts = [store.get(one) for one in learn_shared_pieces(store, most=most)]
+        new = len(store) - before
+    _print_concepts(concepts, json=json)
+    if not json:
+        print_line(console(), f"{new} pieces are new")
 
 
 @app.command()

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from memory import Concept, ConceptStore, RecallQuery
+from memory import Concept, ConceptStore, Provenance, RecallQuery, Statistics
+from memory.consolidation import consolidate
+from sandboxes import Program
 
 WRITER = """
 import sys
@@ -23,6 +25,18 @@ with ConceptStore.open(place) as store:
         store.count(ids[:1], used=1)
         store.tick()
         print(*ids, flush=True)
+"""
+
+CONSOLIDATOR = """
+import sys
+from memory import ConceptStore
+from memory.consolidation import consolidate
+with ConceptStore.open(sys.argv[1]) as store:
+    while True:
+        done = consolidate(store, most=5)
+        print(done.changed, flush=True)
+        if done.complete and sys.argv[2] == "once":
+            break
 """
 
 FILLER = """
@@ -103,6 +117,77 @@ def test_killing_a_writer_loses_nothing_that_was_acknowledged(place):
 @pytest.mark.slow
 def test_a_hundred_kills_lose_nothing_that_was_acknowledged(place):
     check_kills(place, 100)
+
+
+def disorderly(number):
+    """Concepts of which some are double, some differ in a literal, some contradict each other, some harm."""
+    for n in range(number):
+        argument = "abc"[n % 3]
+        source = f"def f({argument}):\n    return {argument} + {n % 7} * {n % 4}\n"
+        family, fared = f"family {n % 2}", Statistics(recalled=1, wins=n % 5, wins_without=9)
+        if n % 4 == 0:
+            yield Concept(f"c{n % 8}", f"does {n}", provenance=Provenance(family=family), statistics=fared)
+        elif n % 4 == 1:
+            yield Concept(f"c{n}", "the same words", cues=(f"cue {n % 3}",), statistics=fared)
+        else:
+            yield Concept(
+                f"c{n}", f"does {n}", program=Program(source, "f"), kind=f"{n % 3}", statistics=fared
+            )
+
+
+def put_in_order(place):
+    """Consolidate to the end; give what is present then."""
+    with ConceptStore.open(place) as store:
+        while not consolidate(store, most=5).complete:
+            pass
+        again = consolidate(store)
+        assert (again.changed, again.complete) == (0, True)
+        store.check()
+        return list(store.concepts())
+
+
+def check_kills_while_it_consolidates(new_place, kills):
+    places = [new_place(), new_place()]
+    for place in places:
+        with ConceptStore.open(place) as store:
+            ids = set(store.add(list(disorderly(max(40, 3 * kills)))))
+    expected = put_in_order(places[0])
+    assert len(expected) < len(ids) / 2
+    changed = 0
+    for number in range(kills):
+        consolidator = start(CONSOLIDATOR, places[1], "again and again")
+        lines = [consolidator.stdout.readline() for _ in range(1 + number % 4)]
+        consolidator.send_signal(signal.SIGKILL)
+        rest, errors = consolidator.communicate()
+        assert consolidator.returncode == -signal.SIGKILL, errors
+        changed += sum(map(int, [*lines, *rest.splitlines()]))
+        with ConceptStore.open(places[1]) as store:
+            present, archived = ({one.id for one in store.concepts(archived=held)} for held in (False, True))
+            assert present | archived == ids
+            assert not present & archived
+            store.check()
+    assert changed  # or nothing was interrupted
+    assert put_in_order(places[1]) == expected
+
+
+def test_killing_a_consolidation_loses_and_doubles_nothing(new_place):
+    check_kills_while_it_consolidates(new_place, 4)
+
+
+@pytest.mark.slow
+def test_a_hundred_kills_of_consolidations_lose_and_double_nothing(new_place):
+    check_kills_while_it_consolidates(new_place, 100)
+
+
+def test_two_processes_that_consolidate_at_once_end_like_one(new_place):
+    places = [new_place(), new_place()]
+    for place in places:
+        with ConceptStore.open(place) as store:
+            store.add(list(disorderly(60)))
+    workers = [start(CONSOLIDATOR, places[1], "once") for _ in range(2)]
+    outputs = [worker.communicate() for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], outputs
+    assert put_in_order(places[1]) == put_in_order(places[0])
 
 
 def test_a_file_that_may_not_grow_is_an_error_and_the_memory_stays_usable(tmp_path):
