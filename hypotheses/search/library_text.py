@@ -13,6 +13,9 @@ from hypotheses.search.comprehensions import Comprehension, comprehend
 from hypotheses.search.language import Call, Column, Constant, Expression, Operator, Variable, walk
 from sandboxes.values import decode, encode
 
+_MOST_USES = 10**12
+"""Larger counts are none of ours, and no number of a float's."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -61,7 +64,7 @@ class _Count(_Strict):
     kind: str
     name: str = ""
     takes: list[str] = []
-    uses: int = Field(ge=0)
+    uses: int = Field(ge=0, le=_MOST_USES)
 
 
 class _Library(_Strict):
@@ -201,6 +204,8 @@ def _call_of(stored: _Call, find: Callable[[Rule], Operator]) -> Call:
     arguments = tuple(_expression(argument, find) for argument in stored.arguments)
     if (loop := stored.loop) is not None:
         body, kinds = _expression(loop.body, find), stored.takes[: loop.sequences]
+        if any(isinstance(part, Call) and isinstance(part.operator, Comprehension) for part in walk(body)):
+            raise ValueError("a loop in the body of a loop is none of the search's")
         if all(part.operator.python for part in walk(body) if isinstance(part, Call)):
             return comprehend(kinds, loop.over, loop.ending, body, arguments)
     return Call(find(rule), arguments)

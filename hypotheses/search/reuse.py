@@ -6,7 +6,7 @@ expression: so a solution with ``3`` in it helps where ``4`` is wanted. Costs on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import combinations, islice, product
@@ -29,6 +29,9 @@ from hypotheses.search.language import (
     holds,
 )
 from hypotheses.search.library_text import read_term
+
+MOST_PARTS = 150
+"""A remembered solution of more parts is left out."""
 
 MOST_CHANGED = 30
 """So many of the remembered have a part changed; all are tried as they are."""
@@ -85,12 +88,16 @@ class ReuseEngine:
             outputs=tuple(problem.outputs[i] for i in chosen),
         )
         self._first = replace(self._few, rows=self._few.rows[:1], outputs=self._few.outputs[:1])
-        operators = operators_of(problem.language)
+        fits = problem.language.fits
+        operators = {rule: limited(one, fits) for rule, one in operators_of(problem.language).items()}
+        # What is put in the place of an operator is limited as well.
+        swapped = tuple(limited(one, fits) for one in problem.language.operators)
+        self._language = replace(problem.language, operators=swapped)
         known: dict[Expression, str] = {}
         for text in remembered.terms:
             with suppress(LookupError, ValueError):
                 expression = bound(read_term(text, operators), problem.language)
-                if expression is not None:
+                if expression is not None and sum(1 for _ in parts_of(expression)) <= MOST_PARTS:
                     known.setdefault(expression, text)
         self._remembered = [(text, expression) for expression, text in known.items()]
 
@@ -117,7 +124,7 @@ class ReuseEngine:
 
     def _changed(self) -> Iterator[tuple[str, Expression | None]]:
         for origin, expression in self._remembered[:MOST_CHANGED]:
-            for changed in changes(expression, self.problem.language):
+            for changed in changes(expression, self._language):
                 self.terms += 1
                 if self._solves(changed):
                     yield origin, changed
@@ -144,7 +151,7 @@ class ReuseEngine:
 
     def _cheap(self, rows: Sequence[tuple[object, ...]]) -> dict[str, list[Entry]]:
         """Give the cheapest expressions of each kind, each with its values."""
-        language = self.problem.language
+        language = self.problem.language  # what it enumerates it limits itself
         enumeration = Enumeration(language, rows)
         kinds = {one.kind for one in (*language.leaves, *language.given)}
         kinds |= {one.result for one in language.operators}
@@ -193,6 +200,19 @@ class _Hole:
         return column == outputs
 
 
+def limited(operator: Operator, fits: Callable[[Column], bool]) -> Operator:
+    """Give an operator that has no value where its result is too large: who wrote a term is not known."""
+    run = operator.evaluate
+
+    def evaluate_limited(*columns: Column) -> Column:
+        column = run(*columns)
+        if column and not fits(column):
+            raise ValueError("the result is too large")
+        return column
+
+    return replace(operator, evaluate=evaluate_limited)
+
+
 def operators_of(language: Language) -> Mapping[Rule, Operator]:
     """Give all operators of a language, those that are found backwards included."""
     inverses = [one.operator for some in language.inverses.values() for one in some]
@@ -223,8 +243,12 @@ def bound(expression: Expression, language: Language) -> Expression | None:
                 if language.define is not None:
                     alike = [one for rule, one in constants.items() if rule.kind == part.kind]
                     return constants.get(rule_of(part)) or alike[0]
+                if not language.fits((part.value,)):
+                    raise LookupError("the constant is too large")
                 return constants.get(rule_of(part)) or part
             case Call(operator=operator, arguments=arguments):
+                if isinstance(operator, Comprehension):
+                    operator = limited(operator, language.fits)
                 return Call(operator, tuple(map(over, arguments)))
 
     try:

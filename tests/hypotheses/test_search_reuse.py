@@ -181,3 +181,46 @@ def test_an_expression_over_more_variables_is_fitted_or_left_out():
     assert bound(Constant((1,), "list"), one) == Constant((1,), "list")
     assert bound(Variable("y", "list", 5), one) == taken
     assert bound(Call(next(o for o in OPERATORS if o.arguments == ("str",)), (N,)), one) is None
+
+
+def nested(times, text, call):
+    for _ in range(times):
+        text = call(text)
+    return json.dumps({"term": text})
+
+
+@pytest.mark.parametrize("length", [1, 9, 9_000])
+def test_remembered_terms_that_grow_have_no_value(length):
+    """Each operator makes the text many times as long: the host must neither hang nor fill its memory."""
+    mark, many = {"constant": "e", "kind": "mark"}, {"constant": "e" * (length + 1), "kind": "mark"}
+
+    def longer(text):
+        return {
+            "operator": "_0.replace(_1, _2)",
+            "arguments": [text, mark, many],
+            "takes": ["str", "mark", "mark"],
+            "result": "str",
+        }
+
+    bomb = nested(40, {"hole": 0, "kind": "str"}, longer)
+    pairs = [("eels", "EELS"), ("geese", "GEESE"), ("he", "HE")]
+    result = solved(pairs, remembered=[bomb])
+    assert result.found is not None
+    assert result.report.seconds < 5
+
+
+def test_loops_in_the_bodies_of_loops_are_refused():
+    def looped(body):
+        loop = {"over": "_0", "ending": ["sum", "int"], "sequences": 1, "body": body}
+        one = {
+            "operator": "s",
+            "arguments": [{"hole": 9, "kind": "list"}],
+            "takes": ["list"],
+            "result": "int",
+        }
+        return one | {"loop": loop}
+
+    inner = looped({"hole": 0, "kind": "int"})
+    assert read_term(json.dumps({"term": inner}), KNOWN)
+    with pytest.raises(ValueError, match="a loop in the body"):
+        read_term(json.dumps({"term": looped(inner)}), KNOWN)
