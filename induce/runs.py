@@ -16,6 +16,7 @@ from hypotheses.run_log import RunInfo, RunLog
 from hypotheses.task import Task
 from induce._version import __version__
 from induce.language_model import ModelSource
+from induce.memory_store import open_memory
 from induce.settings import BudgetSettings, Settings, resolve_settings
 from induce.tasks import TaskSet, load_tasks
 from induce.wiring import WiredProposer, choose_proposer, make_proposer
@@ -49,6 +50,7 @@ def start_run(
     """
     spec, settings = choose_proposer(settings, proposer_spec)
     proposer = make_proposer(spec, settings)
+    settings = _at_its_clock(settings)
     info = RunInfo(
         source=tasks.source,
         source_options=tasks.options | {"skip_bad": tasks.skips_bad},
@@ -60,6 +62,15 @@ def start_run(
         induce_version=__version__,
     )
     return Run(RunLog.create(path or _new_path(settings), info), tasks, proposer, settings)
+
+
+def _at_its_clock(settings: Settings) -> Settings:
+    """Note the memory's clock as a run begins, so that it recalls the same when it is resumed or replayed."""
+    if settings.memory.mode == "off" or settings.memory.clock is not None:
+        return settings
+    with open_memory(settings.memory, frozen=settings.memory.mode == "frozen") as store:
+        memory = settings.memory.model_copy(update={"clock": store.clock})
+    return settings.model_copy(update={"memory": memory})
 
 
 def resume_run(
@@ -110,6 +121,9 @@ def replay_run(log: RunLog, path: Path, on_bad: BadTaskHandler, source: str | No
     recorded = log.info.settings.get("model", {}).get("address")
     # Nobody is asked, so it does not matter whose address it is: the model's name is part of the keys.
     settings = settings.model_copy(update={"model": settings.model.model_copy(update={"address": recorded})})
+    if settings.memory.mode == "learn":  # what is done again teaches nothing new
+        memory = settings.memory.model_copy(update={"mode": "frozen"})
+        settings = settings.model_copy(update={"memory": memory})
     tasks = reload_tasks(log, on_bad, source)
     if make_proposer(log.info.proposer, settings).content_hash != log.info.proposer_hash:
         raise RunLogError(

@@ -163,7 +163,10 @@ class MemorySettings(_Group):
     batch: int | None = Field(
         None, ge=1, description="tasks after which what they taught is recalled; default: as the recipe says"
     )
-    concepts: int = Field(100, ge=1, description="concepts recalled for a task, of which a model sees a few")
+    clock: int | None = Field(
+        None, ge=0, description="recall, frozen, what was learned before that many tasks; default: all"
+    )
+    concepts: int = Field(300, ge=1, description="concepts recalled for a task, of which a model sees a few")
     embedder: str | None = Field(
         None,
         description="model2vec:NAME, sentence-transformers:NAME or vllm:NAME@URL, to find by vectors, too",

@@ -133,20 +133,25 @@ def make_proposer(spec: str, settings: Settings) -> WiredProposer:
     )
 
 
-def _recalled_proposer(sandbox: Sandbox, *, searched: bool) -> RecalledProposer:
+def _recalled_proposer(sandbox: Sandbox, settings: Settings, *, searched: bool) -> RecalledProposer:
     from hypotheses.recall import RecalledProposer  # noqa: PLC0415  numpy is slow to load
     from hypotheses.recall.profile_folder import ProfileFolder  # noqa: PLC0415
 
     profiles = ProfileFolder(profile_folder())
+    programs = settings.budget.programs
     return RecalledProposer(
         (),
         sandbox,
-        RECALLED,
-        composed=COMPOSED,
+        RECALLED if programs is None else max(1, min(RECALLED, programs // 2)),  # others come after it
+        composed=COMPOSED if programs is None else 0,
         at_once=RECALL_AT_ONCE,
         terms=not searched,  # a search tries them itself, and with changes
         profiles=profiles,
     )
+
+
+def _own_rounds(wired: WiredProposer, settings: Settings) -> int | None:
+    return settings.solver.rounds or wired.config.rounds
 
 
 def _recall(settings: Settings) -> WiredProposer:
@@ -158,7 +163,7 @@ def _recall(settings: Settings) -> WiredProposer:
 
     @asynccontextmanager
     async def connect(around: Surroundings) -> AsyncIterator[Parts]:
-        yield Parts(_recalled_proposer(around.sandbox, searched=False))
+        yield Parts(_recalled_proposer(around.sandbox, settings, searched=False))
 
     return WiredProposer("recall", SolverConfig(samples=RECALL_AT_ONCE, rounds=RECALL_ROUNDS), connect)
 
@@ -171,10 +176,12 @@ def _with_recall(wired: WiredProposer, settings: Settings) -> WiredProposer:
     @asynccontextmanager
     async def connect(around: Surroundings) -> AsyncIterator[Parts]:
         async with wired.connect(around) as parts:
-            recalled = _recalled_proposer(around.sandbox, searched=searched)
-            yield parts._replace(proposer=PortfolioProposer(recalled, parts.proposer))
+            recalled = _recalled_proposer(around.sandbox, settings, searched=searched)
+            yield parts._replace(proposer=PortfolioProposer(recalled, parts.proposer, rounds=own))
 
     searched = wired.recipe is None or wired.recipe.search
+    # A recipe's portfolio counts the rounds of its model itself.
+    own = None if wired.recipe is not None and wired.recipe.search else _own_rounds(wired, settings)
     rounds = None if wired.config.rounds is None else wired.config.rounds + RECALL_ROUNDS
     return replace(wired, config=replace(wired.config, rounds=rounds), connect=connect)
 
@@ -308,8 +315,11 @@ async def open_solver(
     ``store``, by default the run log that records; ``picker`` picks hypotheses where the recipe wants it.
     """
     chosen, suits = settings.solver, wired.config
+    rounds = chosen.rounds or suits.rounds
+    if chosen.rounds and settings.memory.mode != "off":
+        rounds = chosen.rounds + RECALL_ROUNDS  # those are not what is meant
     config = SolverConfig(
-        rounds=chosen.rounds or suits.rounds,
+        rounds=rounds,
         samples=chosen.samples or suits.samples,
         programs=chosen.programs or suits.programs,
         attempts=chosen.attempts or suits.attempts,
@@ -368,6 +378,7 @@ def open_experience(
             learns=settings.memory.mode == "learn",
             most=settings.memory.concepts,
             batch=settings.memory.batch or recall.batch,
+            clock=settings.memory.clock,
             tried=0 if parts.model is None else recall.concepts,
             run="" if log is None else log.path.name,
             model="" if parts.model is None else settings.model.address or "",

@@ -37,6 +37,9 @@ UNUSED_RECALLS = 50
 LEAST_TRIALS = 3
 """With how many tasks, and without it as many, a concept must have been tried to be archived as harmful."""
 
+LIBRARY = "library"
+"""The kind of concepts that hold what many solutions share."""
+
 MOST_KIN = 32
 """How many programs are generalised together at most."""
 
@@ -302,6 +305,8 @@ class _Planner:
     def _find_useless(self, some: Iterable[Held]) -> set[int]:
         useless, old = set(), {}
         for one in some:
+            if one.concept.kind == LIBRARY:  # it goes into every search of its family, and wins none itself
+                continue
             fared = one.concept.statistics
             value = value_of(fared)
             tried = min(fared.wins + fared.losses, fared.wins_without + fared.losses_without)

@@ -70,11 +70,12 @@ def whole(parts: Sequence[Part]) -> Part:
 
 
 def most_valuable(concepts: Iterable[Concept], most: int = 10) -> list[tuple[Concept, Value]]:
-    """Give the concepts that were tried and are worth most, the best first."""
+    """Give the concepts that were tried, with and without, and are worth most, the best first."""
     tried = [
         (concept, value_of(concept.statistics))
         for concept in concepts
         if concept.statistics.wins + concept.statistics.losses
+        and concept.statistics.wins_without + concept.statistics.losses_without
     ]
     return sorted(tried, key=lambda one: (-one[1].gain, one[0].id))[:most]
 

@@ -169,6 +169,15 @@ class ConceptStore:
         with self._writing() as writer:
             return writer.update(concept_id, concept)
 
+    def extend(self, concept_id: str, concept: Concept) -> int:
+        """Add what a concept says beyond the present version of one that is there; give the version's number.
+
+        Parameters, cues and notes are added to whatever is there by now. One that was archived stays so.
+        """
+        check(concept)
+        with self._writing() as writer:
+            return writer.extend(concept_id, concept)
+
     def merge(self, ids: Sequence[str], concept: Concept) -> str:
         """Put one concept in the place of several, which it points to and which are archived; give its id."""
         check(concept)
@@ -281,11 +290,11 @@ class ConceptStore:
             raise MemoryStoreError(f"the memory {self.name} has no concept {concept_id}")
         return found
 
-    def concepts(self, *, archived: bool = False) -> Iterator[Concept]:
+    def concepts(self, *, archived: bool = False, newest_first: bool = False) -> Iterator[Concept]:
         """Yield the present concepts, or the archived and merged ones, in the order they were stored in."""
         newest = schema.VERSIONS.c.version == schema.CONCEPTS.c.version
         held = schema.VERSIONS.c.until.is_not(None) if archived else schema.VERSIONS.c.until.is_(None)
-        for record in self._records(newest, held):
+        for record in self._records(newest, held, descending=newest_first):
             yield record.concept
 
     def records(self) -> Iterator[Record]:
@@ -360,15 +369,15 @@ class ConceptStore:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _records(self, *conditions: sa.ColumnElement[bool]) -> Iterator[Record]:
+    def _records(self, *conditions: sa.ColumnElement[bool], descending: bool = False) -> Iterator[Record]:
         """Yield versions page by page, so that no snapshot is held while the caller works."""
-        last = 0
+        entry = schema.VERSIONS.c.entry
+        last = 2**62 if descending else 0
         while True:
-            page = _RECORDS.where(schema.VERSIONS.c.entry > last, *conditions)
+            page = _RECORDS.where(entry < last if descending else entry > last, *conditions)
+            page = page.order_by(entry.desc() if descending else entry).limit(_PAGE)
             with self._reading() as connection:
-                rows = (
-                    connection.execute(page.order_by(schema.VERSIONS.c.entry).limit(_PAGE)).mappings().all()
-                )
+                rows = connection.execute(page).mappings().all()
                 found = [self._record(row) for row in rows]
             yield from found
             if len(rows) < _PAGE:
@@ -465,7 +474,9 @@ def _backend(where: str | Path, frozen: bool) -> Backend:
         where = url.database
     path = Path(where)
     if frozen and not path.is_file():
-        raise MemoryStoreError(f"there is no memory {path} to open frozen")
+        raise MemoryStoreError(
+            f"there is no memory {path} to open frozen; learn or import something into it first"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

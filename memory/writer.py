@@ -14,7 +14,7 @@ from memory import marks, schema
 from memory.backend import Backend
 from memory.concept import Concept, Outcome
 from memory.indexing import in_chunks, index
-from memory.records import Record, check, content_key, to_body
+from memory.records import Record, check, content_key, from_body, to_body
 from sandboxes import MemoryStoreError
 
 _CONCEPTS, _VERSIONS, _BODIES, _STATE = schema.CONCEPTS, schema.VERSIONS, schema.BODIES, schema.STATE
@@ -67,6 +67,30 @@ class Writer:
         self._set(row["number"], version=version)
         return int(version)
 
+    def extend(self, concept_id: str, concept: Concept) -> int:
+        """Add parameters, cues and notes to the present version of a concept, unless it is archived."""
+        row = self._rows([concept_id])[0]
+        asked = (
+            sa.select(_BODIES.c.body)
+            .join_from(_VERSIONS, _BODIES, _VERSIONS.c.entry == _BODIES.c.entry)
+            .where(_VERSIONS.c.concept == row["number"], _VERSIONS.c.until.is_(None))
+        )
+        body = self.connection.execute(asked).scalar()
+        if body is None:
+            return int(row["version"])
+        present = from_body(body)
+        extended = replace(
+            present,
+            parameters=tuple(dict.fromkeys((*present.parameters, *concept.parameters))),
+            cues=tuple(dict.fromkeys((*present.cues, *concept.cues))),
+            notes=tuple(dict.fromkeys((*present.notes, *concept.notes))),
+        )
+        try:
+            check(extended)
+        except MemoryStoreError:
+            return int(row["version"])  # there is no room for more
+        return self.update(concept_id, extended)
+
     def merge(self, ids: Sequence[str], concept: Concept) -> str:
         """Put one concept in the place of several."""
         self._rows(ids)
@@ -83,8 +107,8 @@ class Writer:
         self._end([row["number"] for row in self._rows(ids)])
 
     def count(self, ids: Sequence[str], added: Mapping[str, int]) -> None:
-        """Add to counters, by their names."""
-        numbers = [row["number"] for row in self._rows(ids)]
+        """Add to counters, by their names, of those concepts that are there."""
+        numbers = [row["number"] for row in self._known(ids).values()]
         columns = _CONCEPTS.c
         values: dict[str, Any] = {name: columns[name] + number for name, number in added.items() if number}
         if not values:

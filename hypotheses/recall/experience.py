@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,8 +19,9 @@ from hypotheses.recall.term_library import learn_from_terms
 from hypotheses.search.proposer import LIBRARY
 from hypotheses.task import Task
 from memory import Concept, ConceptStore, Outcome, Provenance, RecallQuery, trials
+from memory.records import check
 from memory.selection import adapt
-from sandboxes import ProposerError
+from sandboxes import MemoryStoreError, ProposerError
 
 SOLUTION = "solution"
 """The kind of concepts that are one task's solution."""
@@ -54,8 +56,8 @@ class StoredExperience:
 
     Beside solutions, what an ``abstractor`` makes of tasks is kept.
 
-    A store that is frozen, or an experience that does not learn, recalls for every task as the store is when
-    the experience begins.
+    An experience that does not learn recalls for every task what the store held when the experience began,
+    or at ``clock``; by now, the store may rank it otherwise.
     """
 
     def __init__(
@@ -63,9 +65,10 @@ class StoredExperience:
         store: ConceptStore,
         *,
         learns: bool,
-        most: int = 100,
+        most: int = 300,
         batch: int = 1,
         tried: int = 0,
+        clock: int | None = None,
         run: str = "",
         model: str = "",
         abstractor: Abstractor | None = None,
@@ -83,7 +86,7 @@ class StoredExperience:
         self.run = run
         self.model = model
         self.abstractor = abstractor
-        self._began = store.clock
+        self._began = store.clock if clock is None else clock
         self._lock = threading.Lock()
         self._terms: dict[str, dict[str, None]] = {}
         self._unlearned: dict[str, int] = {}
@@ -124,7 +127,7 @@ class StoredExperience:
         made: Sequence[Concept],
     ) -> None:
         used = self._count(recollection, trace, solution)
-        concept = self._concept(task, trace, solution)
+        concept = _storable(self._concept(task, trace, solution))
         known = {one.program.key for one in recollection.concepts if one.program is not None}
         if concept is not None and concept.program is not None and concept.program.key not in known:
             self.store.add([concept])
@@ -147,17 +150,21 @@ class StoredExperience:
         )
 
     def _clock(self) -> int:
-        clock = self.store.clock if self.learns else self._began
-        return clock - clock % self.batch if self.learns else clock
+        if not self.learns:
+            return self._began
+        done = self.store.clock - self._began
+        return self._began + done - done % self.batch
 
     def _count(self, recollection: Recollection, trace: Trace, solution: Solution) -> list[str]:
         """Count what was recalled, what won, and what harmed; give the ids that the winner is made of."""
         tried = recollection.concepts[: recollection.shown]
         known = {one.id for one in recollection.concepts}
+        ran = {one for entry in trace.entries for one in entry.proposal.concepts if one in known}
         used = [one for one in _concepts_of_winner(trace, solution) if one in known]
         harmed = {one for one in _concepts_that_died(trace) if one in known}
         with_it, won = [one.id for one in tried], solution.solved
-        self.store.count(sorted(known), recalled=1)
+        # What was but found is not counted as recalled: nobody has looked at it.
+        self.store.count(sorted(ran | {one.id for one in tried}), recalled=1)
         self.store.count(used, used=1)
         self.store.count([one for one in used if one not in with_it], wins=1)
         self.store.count(with_it, wins=int(won), losses=int(not won))
@@ -189,7 +196,7 @@ class StoredExperience:
     def _keep(self, concept: Concept, task: Task) -> None:
         """Store a concept that a model made, or a known one to which it has added."""
         if concept.id:
-            self.store.update(concept.id, concept)
+            self.store.extend(concept.id, concept)
             return
         query = query_of(task)
         origin = Provenance(self.run, task.family, task.id, self.model, time=datetime.now(UTC))
@@ -201,14 +208,16 @@ class StoredExperience:
         """Learn anew what the solutions of a family share, now and then."""
         with self._lock:
             if family not in self._terms:
-                self._terms[family] = dict.fromkeys(_terms_of(self.store, family))
+                self._terms[family] = dict.fromkeys(reversed(list(_terms_of(self.store, family))))
             terms = self._terms[family]
             terms[term] = None
             self._unlearned[family] = self._unlearned.get(family, 0) + 1
             if self._unlearned[family] < LIBRARY_EVERY:
                 return
             self._unlearned[family] = 0
-            newest = list(terms)[-LIBRARY_TERMS:]
+            for old in list(terms)[:-LIBRARY_TERMS]:
+                del terms[old]
+            newest = list(terms)
         learned = ""
         with suppress(ProposerError):  # stitch_core is not installed, so there are only the terms
             learned = learn_from_terms(newest)
@@ -246,9 +255,21 @@ def _is_of(concept: Concept, task: Task) -> bool:
 
 
 def _terms_of(store: ConceptStore, family: str, most: int = 5_000) -> Iterator[str]:
-    for concept in itertools.islice(store.concepts(), most):
+    """Yield the terms of a family's solutions among the newest concepts, the newest first."""
+    for concept in itertools.islice(store.concepts(newest_first=True), most):
         if concept.kind == SOLUTION and concept.term and concept.provenance.family == family:
             yield concept.term
+
+
+def _storable(concept: Concept | None) -> Concept | None:
+    """Give a concept that a store keeps; ``None`` for one that is too large."""
+    if concept is not None:
+        try:
+            check(concept)
+        except MemoryStoreError as error:
+            warnings.warn(f"a solution is not remembered: {error}", RuntimeWarning, stacklevel=2)
+            return None
+    return concept
 
 
 def _winners(trace: Trace, solution: Solution) -> list[Entry]:

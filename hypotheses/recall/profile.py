@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,10 @@ _MOST_SECONDS = 20.0
 _MOST_DEAD = 3
 """A program is given up after so many CPU seconds, or probes that it did not survive."""
 
-_PARTS = (4, 16, 80)
+_MOST_WAITED = 40.0
+"""So many seconds pass at most before the last part is begun."""
+
+_PARTS = (2, 6, 20, 40)
 """The first probes are run in small parts, so that a program that hangs is given up soon."""
 
 
@@ -62,11 +66,14 @@ def _run(
     program: Program, probes: Sequence[Any], sandbox: Sandbox, cancellation: Cancellation | None
 ) -> list[Execution]:
     runs: list[Execution] = []
+    until = time.monotonic() + _MOST_WAITED
     while len(runs) < len(probes):
         size = next((size for size in _PARTS if len(runs) < size), _PARTS[-1])
         runs += sandbox.run(program, probes[len(runs) : len(runs) + size], LIMITS, cancellation)
         dead = sum(run.status in ("timed_out", "out_of_memory", "killed") for run in runs)
         if dead >= _MOST_DEAD or sum(run.seconds for run in runs) > _MOST_SECONDS:
+            break
+        if time.monotonic() > until:  # it sleeps, which costs no CPU
             break
     return runs
 

@@ -43,6 +43,12 @@ class ProfileFolder:
         self._known[program.key] = known
         return known
 
+    def has(self, program: Program) -> bool:
+        """Whether a program's profile is there already."""
+        if program.key not in self._known and (found := self._read(program)) is not None:
+            self._known[program.key] = found
+        return program.key in self._known
+
     def _path(self, program: Program) -> Path | None:
         return None if self._folder is None else self._folder / f"{program.key}.json"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from itertools import permutations
 
@@ -18,6 +19,9 @@ from hypotheses.recall.ranking import Ranking, Weights
 from hypotheses.task import Task
 from memory import Concept, Memory
 from sandboxes import Cancellation, Program, Sandbox
+
+PROFILING_SECONDS = 60.0
+"""So long programs are profiled for a task that are not yet; what is left is not proposed for it."""
 
 GRID_CALLS = ("grid_list", "grid_ndarray")
 
@@ -101,14 +105,16 @@ class RecalledProposer:
             if takes(concept.program, task):
                 found.setdefault(concept.program.key, concept)
         with self._lock:  # a program is profiled once, though several tasks be waiting for it
-            keys = tuple(found)
+            profiles: dict[str, Profile] = {}
+            until = time.monotonic() + PROFILING_SECONDS
+            for key, concept in found.items():
+                if concept.program is not None and (
+                    self._profiles.has(concept.program) or time.monotonic() < until
+                ):
+                    profiles[key] = self._profiles.get(concept.program, self.sandbox, cancellation)
+            keys = tuple(profiles)
             if self._ranking[0] != keys:
-                profiles = [
-                    self._profiles.get(concept.program, self.sandbox, cancellation)
-                    for concept in found.values()
-                    if concept.program is not None
-                ]
-                self._ranking = (keys, Ranking(profiles, self.weights))
+                self._ranking = (keys, Ranking(list(profiles.values()), self.weights))
             ranking = self._ranking[1]
         return [found[keys[position]] for position in ranking.rank(task)]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from hypotheses.recall.relations import looks, relations
 from hypotheses.task import Task
 from memory import RecallQuery
+
+LONGEST_SIGNATURE = 500
 
 
 def query_of(task: Task, clock: int | None = None) -> RecallQuery:
@@ -23,6 +27,13 @@ def query_of(task: Task, clock: int | None = None) -> RecallQuery:
     return RecallQuery(
         task.description,
         tuple(sorted(frozenset.intersection(*common))),
-        f"({types}) -> {task.signature.returns}",
+        _short(f"({types}) -> {task.signature.returns}"),
         clock,
     )
+
+
+def _short(signature: str) -> str:
+    """Give a signature, or where it is very long, as of a wide table, its beginning and its hash."""
+    if len(signature) <= LONGEST_SIGNATURE:
+        return signature
+    return f"{signature[:100]}… {hashlib.sha256(signature.encode()).hexdigest()}"

@@ -12,6 +12,9 @@ from hypotheses.search.language import Call, Column, Constant, Expression, Opera
 from hypotheses.search.printing import phrase_of, python_of
 from sandboxes.values import canonical
 
+MOST_ON_THE_WAY = 2_000
+"""How long a text or list is at most that an abstraction makes on its way."""
+
 Head = Variable | Constant | Operator
 """What an expression begins with."""
 
@@ -125,7 +128,15 @@ def _compiled(body: Expression) -> Callable[[tuple[Column, ...]], Column]:
             return lambda columns: (value,) * len(columns[0])
         case Call(operator=operator, arguments=arguments):
             evaluate, parts = operator.evaluate, [_compiled(argument) for argument in arguments]
-            return lambda columns: evaluate(*[part(columns) for part in parts])
+            return lambda columns: evaluate(*[_small(part(columns)) for part in parts])
+
+
+def _small(column: Column) -> Column:
+    """Give what is made on the way, where it is not too large to go on with."""
+    for value in column:
+        if isinstance(value, str | tuple) and len(value) > MOST_ON_THE_WAY:
+            raise ValueError("what is made on the way is too large")
+    return column
 
 
 def inline(expression: Expression) -> Expression:

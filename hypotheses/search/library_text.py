@@ -17,6 +17,13 @@ _MOST_USES = 10**12
 """Larger counts are none of ours, and no number of a float's."""
 
 
+_MOST_PARTS = 40
+"""So many parts the body of a loop or of an abstraction has at most."""
+
+_MOST_REPEATED = 12
+_MOST_ABSTRACTIONS = 100
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -68,7 +75,7 @@ class _Count(_Strict):
 
 
 class _Library(_Strict):
-    abstractions: list[_Abstraction]
+    abstractions: list[_Abstraction] = Field(max_length=_MOST_ABSTRACTIONS)
     counts: list[_Count]
 
 
@@ -106,7 +113,7 @@ def read(
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the text"
         raise ValueError(f"not a library of abstractions: {place}: {first['msg']}") from None
-    except ValueError as error:
+    except (ValueError, LookupError, RecursionError) as error:
         raise ValueError(f"not a library of abstractions: {error}") from None
     counts = {Rule(one.form, one.kind, one.name, tuple(one.takes)): one.uses for one in stored.counts}
     return abstractions, counts
@@ -138,12 +145,15 @@ def read_expression(text: str | bytes) -> Expression:
 
 def _read_term(text: str | bytes, find: Callable[[Rule], Operator]) -> Expression:
     try:
-        return _expression(_Term.model_validate_json(text).term, find)
+        found = _expression(_Term.model_validate_json(text).term, find)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ValueError(f"not a term: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     except RecursionError:
         raise ValueError("not a term: it is nested too deeply") from None
+    if not is_well_kinded(found):
+        raise ValueError("not a term: an operator is given an argument of another kind than it takes")
+    return found
 
 
 def _call(call: Call) -> _Call:
@@ -176,6 +186,9 @@ def _part(expression: Expression) -> _Call | _Constant | _Hole:
 
 def _abstraction(stored: _Abstraction, find: Callable[[Rule], Operator]) -> Abstraction:
     body = _call_of(stored.body, find)
+    parts = list(walk(body))
+    if len(parts) > _MOST_PARTS or len(parts) - len(set(parts)) > _MOST_REPEATED:
+        raise ValueError(f"{stored.name} has more than {_MOST_PARTS} parts, or too many that are the same")
     holes = {part for part in walk(body) if isinstance(part, Variable)}
     if not is_well_kinded(body):
         raise ValueError(f"{stored.name} gives an operator an argument of another kind than it takes")
@@ -206,6 +219,8 @@ def _call_of(stored: _Call, find: Callable[[Rule], Operator]) -> Call:
         body, kinds = _expression(loop.body, find), stored.takes[: loop.sequences]
         if any(isinstance(part, Call) and isinstance(part.operator, Comprehension) for part in walk(body)):
             raise ValueError("a loop in the body of a loop is none of the search's")
+        if not is_well_kinded(body) or sum(1 for _ in walk(body)) > _MOST_PARTS:
+            raise ValueError("the body of a loop does not fit together, or is too large")
         if all(part.operator.python for part in walk(body) if isinstance(part, Call)):
             return comprehend(kinds, loop.over, loop.ending, body, arguments)
     return Call(find(rule), arguments)

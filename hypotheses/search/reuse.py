@@ -6,12 +6,14 @@ expression: so a solution with ``3`` in it helps where ``4`` is wanted. Costs on
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import combinations, islice, product
 
 from hypotheses.search.abstraction import Rule, head_of, rule_of
+from hypotheses.search.arguments import kind_of
 from hypotheses.search.comprehensions import Comprehension, comprehend
 from hypotheses.search.engine import diverse
 from hypotheses.search.enumeration import Entry, Enumeration, expression_of
@@ -30,6 +32,9 @@ from hypotheses.search.language import (
 )
 from hypotheses.search.library_text import read_term
 
+MOST_ITEMS = 400
+"""A loop in a remembered solution has no value where it would run over more elements."""
+
 MOST_PARTS = 150
 """A remembered solution of more parts is left out."""
 
@@ -46,6 +51,12 @@ MOST_TERMS = 60_000
 """How many terms all that takes at most."""
 
 SLICE = 500
+
+STEP_SECONDS = 0.02
+"""After so long, at most an attempt later, there is a chance to stop."""
+
+_KINDS_OF = {"mark": ("str",), "float": ("float", "int")}
+"""What the values of a kind are, where that is not its own name."""
 
 Path = tuple[int, ...]
 """Which argument of which argument; ``BODY`` goes into a comprehension's body."""
@@ -81,6 +92,7 @@ class ReuseEngine:
         self.exhausted = False
         self.pending: Expression | None = None
         self._origins = remembered
+        self._paused = time.monotonic()
         chosen = diverse(problem)
         self._few = replace(
             problem,
@@ -115,11 +127,21 @@ class ReuseEngine:
     def _solves(self, expression: Expression) -> bool:
         return all(holds(expression, some) for some in (self._first, self._few, self.problem))
 
+    def _is_time(self) -> bool:
+        """Whether a slice of work is over: so many attempts, or so long a time."""
+        now = time.monotonic()
+        if self.terms % SLICE and now - self._paused < STEP_SECONDS:
+            return False
+        self._paused = now
+        return True
+
     def _as_they_are(self) -> Iterator[tuple[str, Expression | None]]:
         for origin, expression in self._remembered:
             self.terms += 1
             if self._solves(expression):
                 yield origin, expression
+            elif self._is_time():
+                yield "", None
         yield "", None
 
     def _changed(self) -> Iterator[tuple[str, Expression | None]]:
@@ -128,7 +150,7 @@ class ReuseEngine:
                 self.terms += 1
                 if self._solves(changed):
                     yield origin, changed
-                elif self.terms % SLICE == 0:
+                elif self._is_time():
                     yield "", None
 
     def _filled(self) -> Iterator[tuple[str, Expression | None]]:
@@ -142,7 +164,7 @@ class ReuseEngine:
                 hole = _Hole(expression, path, rows)
                 for entry in cheap.get(rule_of(head_of(part)).kind, ()):
                     self.terms += 1
-                    if self.terms % SLICE == 0:
+                    if self._is_time():
                         yield "", None
                     if hole.gives(entry[0], outputs):
                         whole = replaced(expression, path, expression_of(entry))
@@ -201,10 +223,17 @@ class _Hole:
 
 
 def limited(operator: Operator, fits: Callable[[Column], bool]) -> Operator:
-    """Give an operator that has no value where its result is too large: who wrote a term is not known."""
+    """Give an operator that has no value where its result is too large: who wrote a term is not known.
+
+    A loop has none either where it would run long.
+    """
     run = operator.evaluate
+    sequences = operator.sequences if isinstance(operator, Comprehension) else 0
 
     def evaluate_limited(*columns: Column) -> Column:
+        for column in columns[:sequences]:
+            if any((value if isinstance(value, int) else len(value)) > MOST_ITEMS for value in column):
+                raise ValueError("the loop is too long")
         column = run(*columns)
         if column and not fits(column):
             raise ValueError("the result is too large")
@@ -243,6 +272,8 @@ def bound(expression: Expression, language: Language) -> Expression | None:
                 if language.define is not None:
                     alike = [one for rule, one in constants.items() if rule.kind == part.kind]
                     return constants.get(rule_of(part)) or alike[0]
+                if kind_of((part.value,)) not in _KINDS_OF.get(part.kind, (part.kind,)):
+                    raise LookupError("the constant is of another kind")
                 if not language.fits((part.value,)):
                     raise LookupError("the constant is too large")
                 return constants.get(rule_of(part)) or part

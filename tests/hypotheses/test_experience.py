@@ -13,7 +13,7 @@ from hypotheses.search import SearchProposer
 from hypotheses.search.proposer import LIBRARY, library_of
 from hypotheses.solver import Solver, SolverConfig
 from hypotheses.task import Task
-from memory import Concept, ConceptStore
+from memory import Concept, ConceptStore, export_memory
 from sandboxes import Execution, Limits, Program
 
 LISTS = [[3, 1, 8, 2, 9, 5], [7, 7, 0, 1, 6, 4, 2], [1, 2, 3, 4, 5, 6, 7, 8]]
@@ -207,3 +207,36 @@ def test_tasks_solved_at_the_same_time_learn_side_by_side(sandbox, store):
 def test_numbers_that_cannot_be_are_refused(store, options):
     with pytest.raises(ValueError, match="at least 1"):
         StoredExperience(store, learns=True, **options)
+
+
+def test_what_was_there_before_is_recalled_within_the_first_batch(store):
+    store.bring([Concept("reversing", "", signature="(list[int]) -> list[int]")])
+    experience = StoredExperience(store, learns=True, batch=10)
+    assert [one.name for one in asyncio.run(experience.recall(inserting(4))).concepts] == ["reversing"]
+
+
+def test_a_task_of_a_very_wide_table_is_learned_all_the_same(sandbox, store):
+    wide = Task.from_pairs([(list(range(n, n + 300)), n) for n in (1, 5, 9)], id="wide", call="positional")
+    [solution] = run(sandbox, StoredExperience(store, learns=True), wide)
+    assert solution.solved
+    [learned] = store.concepts()
+    assert len(learned.signature) < 500
+
+
+def test_a_concept_that_was_purged_meanwhile_is_not_missed(sandbox, store, tmp_path):
+    experience = StoredExperience(store, learns=True)
+    run(sandbox, experience, inserting(6))
+    recollection = asyncio.run(experience.recall(inserting(4)))
+    ids = [one.id for one in recollection.concepts]
+    assert ids
+    store.archive(ids)
+    export_memory(store, tmp_path / "all.jsonl")
+    store.purge(ids)
+    program = recollection.concepts[0].program
+    proposal = Proposal(Hypothesis("a rule"), program, concepts=tuple(ids))
+    candidate = Candidate(proposal.hypothesis, program)
+    judged = (Judged(candidate, verdict(right=True)),)
+    solution = Solution("insert-4", "solved", ((1,),), candidate, judged[0].verdict)
+    trace = Trace((Entry(0, 0, proposal, judged),))
+    asyncio.run(experience.learn(inserting(4), recollection, trace, solution))
+    assert [one.used for one in store.outcomes()] == [0, 1]

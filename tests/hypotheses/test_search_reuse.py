@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_expressions import expressions
 
-from hypotheses.search import search
+from hypotheses.search import Library, search
 from hypotheses.search.comprehensions import Source, endings, loops_over
 from hypotheses.search.language import UNDEFINED, Call, Constant, Variable, evaluate, holds
 from hypotheses.search.languages import engines_of
@@ -117,6 +117,13 @@ def test_terms_that_cannot_be_are_left_out_of_a_search():
         call + '"loop":null}}',
         '{"term":{"constant":{},"kind":"list"}}',
         '{"term":{"hole":9,"kind":"nothing"}}',
+        # Too few arguments, one of another kind, constants that are not what they say.
+        '{"term":{"operator":"_0 + _1","arguments":[],"takes":["list","list"],"result":"list"}}',
+        '{"term":{"operator":"_0 + _1","arguments":[{"hole":0,"kind":"list"},{"constant":1,"kind":"int"}],'
+        '"takes":["list","list"],"result":"list"}}',
+        '{"term":{"operator":"_0 + _1","arguments":[{"hole":0,"kind":"list"},{"constant":"x","kind":"list"}],'
+        '"takes":["list","list"],"result":"list"}}',
+        '{"term":{"constant":null,"kind":"list"}}',
     ]
     result = solved([([1, 2], [2, 1]), ([5], [5]), ([3, 4, 9], [9, 4, 3])], remembered=wrong)
     assert result.found is not None
@@ -224,3 +231,63 @@ def test_loops_in_the_bodies_of_loops_are_refused():
     assert read_term(json.dumps({"term": inner}), KNOWN)
     with pytest.raises(ValueError, match="a loop in the body"):
         read_term(json.dumps({"term": looped(inner)}), KNOWN)
+
+
+def test_a_remembered_loop_that_would_run_long_does_not_keep_the_search_from_stopping():
+    check = {"operator": "is_prime(_0)", "arguments": [{"hole": 0, "kind": "int"}]}
+    body = check | {"takes": ["int"], "result": "bool"}
+    for _ in range(15):
+        body = {
+            "operator": "_0 and _1",
+            "arguments": [body, body],
+            "takes": ["bool", "bool"],
+            "result": "bool",
+        }
+        if len(json.dumps(body)) > 4_000:
+            break
+    loop = {"over": "range(1, _0 + 1)", "ending": ["count", "bool"], "sequences": 1, "body": body}
+    term = {"operator": "s", "arguments": [{"constant": 100_000, "kind": "int"}], "takes": ["int"]}
+    text = json.dumps({"term": term | {"result": "int", "loop": loop}})
+    pairs = [(number, 3 * number + 100_000) for number in (4, 9, 17)]
+    run = Search(Task.from_pairs(pairs), 1.0, None, remembered=[text] * 3)
+    for _ in run.steps():
+        pass
+    assert run.report.seconds < 5
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {
+            "loop": {
+                "over": "nothing",
+                "ending": ["map", "int"],
+                "sequences": 1,
+                "body": {"hole": 0, "kind": "int"},
+            }
+        },
+        {"takes": ["nothing"]},
+        {"arguments": []},
+    ],
+)
+def test_a_library_that_cannot_be_is_refused(part):
+    body = {"operator": "o", "arguments": [{"hole": 0, "kind": "list"}], "takes": ["list"], "result": "list"}
+    whole = {
+        "abstractions": [{"name": "fn_0", "body": body | part, "uses": 2, "compression": 2.0}],
+        "counts": [],
+    }
+    with pytest.raises(ValueError, match="not a library"):
+        Library.from_json(json.dumps(whole))
+
+
+def test_what_an_abstraction_makes_on_its_way_is_limited():
+    body = {"hole": 0, "kind": "str"}
+    for _ in range(6):
+        body = {"operator": "_0 + _1", "arguments": [body, body], "takes": ["str", "str"], "result": "str"}
+        if json.dumps(body).count("operator") > 20:
+            break
+    text = json.dumps(
+        {"abstractions": [{"name": "fn_0", "body": body, "uses": 9, "compression": 2.0}], "counts": []}
+    )
+    with pytest.raises(ValueError, match="parts"):
+        Library.from_json(text)

@@ -130,3 +130,25 @@ def test_an_imported_library_of_programs_is_described_and_recalled(
     assert bare.code == 0
     listed = induce_command("memory", "list", "--json", "--memory", tmp_path / "b.sqlite").records
     assert not any("features" in one for one in listed)
+
+
+def test_a_replay_teaches_nothing_and_gives_the_same_record(address, induce_command, task_file, tmp_path):
+    log = tmp_path / "run.sqlite"
+    solved = induce_command("solve", task_file("up", sorted), "--memory-mode", "learn", "--out", log)
+    assert solved.code == 0
+    before = address.read_bytes()
+    again = induce_command("runs", "replay", log)
+    assert "the replay gives the same record" in again.out
+    assert address.read_bytes() == before
+
+
+def test_the_rounds_of_a_proposer_are_its_own_whatever_is_recalled(address):
+    """A search has its one round after those of the recall, be there something to recall or not."""
+    program = Program("def f(x):\n    return x[:1]", "f")
+    names = ("in:list[int]", "out:list[int]", "rearranged")
+    with ConceptStore.open(address) as store:
+        store.bring([Concept("first", "", program=program, features=names)])
+    solution = induce.solve(inserting(6), memory_mode="frozen")
+    assert solution.solved
+    assert solution.candidate.hypothesis.proposer == "search"
+    assert (solution.usage.rounds, solution.usage.programs) == (2, 2)

@@ -242,6 +242,32 @@ def test_a_frozen_memory_is_read_but_not_written(store, place):
         assert list(again.concepts(archived=True)) == []
 
 
+def test_what_is_gone_is_not_counted(store):
+    [mirror] = store.add([replace(MIRROR, statistics=Statistics())])
+    store.count([mirror, "nobody"], recalled=1)
+    assert store.get(mirror).statistics == Statistics(recalled=1)
+
+
+def test_several_may_add_to_a_concept_they_all_have_seen(store):
+    [mirror] = store.add([MIRROR])
+    seen = store.get(mirror)
+    for cue in ("one", "another"):
+        store.extend(mirror, replace(seen, cues=(*seen.cues, cue), notes=(*seen.notes, cue)))
+    assert store.get(mirror).cues == (*MIRROR.cues, "one", "another")
+    assert store.get(mirror).version == 3
+    store.extend(mirror, replace(seen, notes=("x" * 19_999,)))  # there is no room for that
+    assert store.get(mirror).version == 3
+    store.archive([mirror])
+    store.extend(mirror, replace(seen, cues=("late",)))
+    assert len(store) == 0
+
+
+def test_the_newest_concepts_come_first_where_that_is_asked_for(store):
+    store.add([Concept(f"c{number}", "") for number in range(1_203)])
+    names = [one.name for one in store.concepts(newest_first=True)]
+    assert names == [f"c{number}" for number in reversed(range(1_203))]
+
+
 def test_unknown_ids_are_named_and_change_nothing(store):
     [mirror] = store.add([MIRROR])
     for call in (
@@ -251,7 +277,6 @@ def test_unknown_ids_are_named_and_change_nothing(store):
         lambda: store.update("nobody", CROP),
         lambda: store.archive([mirror, "nobody"]),
         lambda: store.merge([mirror, "nobody"], CROP),
-        lambda: store.count([mirror, "nobody"], used=1),
         lambda: store.purge(["nobody"]),
     ):
         with pytest.raises(MemoryStoreError, match=r"has no concept (nobody|.* of version 7)"):
