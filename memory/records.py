@@ -29,6 +29,7 @@ MOST_CHARACTERS: Mapping[str, int] = {
 """How long a field may be, in characters; those with several entries, all together."""
 
 MOST_FEATURES = 2_000
+MOST_ENTRIES = 10_000
 
 _ID = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _TEXTS = ("name", "description", "kind", "term", "signature", "id")
@@ -142,6 +143,9 @@ def check(concept: Concept) -> None:
             raise MemoryStoreError(
                 f"{label} has {length:,} characters in its {field}, of {most:,} at most; shorten or split it"
             )
+    for field in ("parameters", "cues", "notes", "came_from"):
+        if len(getattr(concept, field)) > MOST_ENTRIES:
+            raise MemoryStoreError(f"{label} has more than {MOST_ENTRIES:,} {field}; keep the telling ones")
     if len(concept.features) > MOST_FEATURES or any(len(one) > LONGEST_TOKEN for one in concept.features):
         raise MemoryStoreError(
             f"{label} has more than {MOST_FEATURES:,} features, or one of more than {LONGEST_TOKEN} "

@@ -63,7 +63,7 @@ def by_words(look: Look, query: RecallQuery) -> Sequence[int]:
     weights = {word: math.log1p(look.indexed / known[word]) for word in _telling(known, look.indexed)}
     if not weights:
         return []
-    return look.backend.match(look.connection, weights, look.visible, POSTINGS, DEPTH)
+    return look.backend.match(look.connection, weights, look.visible, POSTINGS, look.depth)
 
 
 def by_features(look: Look, query: RecallQuery) -> Sequence[int]:

@@ -37,6 +37,7 @@ _MAX_ACTUAL = 1_000  # of a wrong output, or what was printed
 _MAX_TEXT = 4_000  # of a description, a rule, a critique, a concept
 _MAX_LINE = 600  # of an error, a note, one of many rules
 _MAX_PROGRAM = 12_000
+_MAX_CONCEPT = 6_000  # of all that is shown of one
 _CHARS_PER_TOKEN = 2  # what the limits on single values assume; lists of small numbers have no more
 _SHARED = 0.55  # of the context, at most, for the shared prefix where a step needs no more than the rest
 _WORKED = 0.2  # of the context, at most, for worked examples
@@ -441,7 +442,8 @@ class Prompts:
             lines.append(f"how: {'; '.join(line(note, _MAX_LINE) for note in concept.notes[:_MAX_NOTES])}")
         if concept.program is not None:
             lines.append(block(concept.program.source.strip("\n"), min(self._limit, _MAX_TEXT)))
-        return "\n".join(lines)
+        # As a whole, too: cues may be many, and what cannot be seen is longer when it is written out.
+        return block("\n".join(lines), min(2 * self._limit, _MAX_CONCEPT))
 
     def _tried(self, feedback: Feedback) -> dict[str, str]:
         rule, program = feedback.candidate.hypothesis.text, feedback.candidate.program

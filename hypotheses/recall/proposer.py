@@ -18,12 +18,16 @@ from hypotheses.recall.query import query_of
 from hypotheses.recall.ranking import Ranking, Weights
 from hypotheses.task import Task
 from memory import Concept, Memory
+from memory.trials import standing
 from sandboxes import Cancellation, Program, Sandbox
 
 PROFILING_SECONDS = 60.0
 """So long programs are profiled for a task that are not yet; what is left is not proposed for it."""
 
 GRID_CALLS = ("grid_list", "grid_ndarray")
+
+TRUSTED = 0.5
+"""The least standing of a concept whose program is tried: five tasks lost, where none was won."""
 
 
 class RecalledProposer:
@@ -116,7 +120,11 @@ class RecalledProposer:
             if self._ranking[0] != keys:
                 self._ranking = (keys, Ranking(list(profiles.values()), self.weights))
             ranking = self._ranking[1]
-        return [found[keys[position]] for position in ranking.rank(task)]
+        ranked = [found[keys[position]] for position in ranking.rank(task)]
+        # Whatever it does on the probes: what has died on tasks comes last, and is then tried no more.
+        standings = {one.id: standing(one.statistics) for one in ranked}
+        trusted = [one for one in ranked if standings[one.id] >= TRUSTED]
+        return sorted(trusted, key=lambda one: standings[one.id] < 1)
 
     def _recalled(self, task: Task) -> Sequence[Concept]:
         if isinstance(self.concepts, Sequence):

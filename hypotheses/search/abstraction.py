@@ -13,7 +13,7 @@ from hypotheses.search.printing import phrase_of, python_of
 from sandboxes.values import canonical
 
 MOST_ON_THE_WAY = 2_000
-"""How long a text or list is at most that an abstraction makes on its way."""
+"""How long a text or list is at most that an abstraction makes on its way, and a number, in bits."""
 
 Head = Variable | Constant | Operator
 """What an expression begins with."""
@@ -136,6 +136,9 @@ def _small(column: Column) -> Column:
     for value in column:
         if isinstance(value, str | tuple) and len(value) > MOST_ON_THE_WAY:
             raise ValueError("what is made on the way is too large")
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, int) and one.bit_length() > MOST_ON_THE_WAY:
+                raise ValueError("a number on the way is too large")
     return column
 
 

@@ -107,7 +107,7 @@ class ReuseEngine:
         self._language = replace(problem.language, operators=swapped)
         known: dict[Expression, str] = {}
         for text in remembered.terms:
-            with suppress(LookupError, ValueError):
+            with suppress(LookupError, ValueError, TypeError):  # a constant may be of no kind of the language
                 expression = bound(read_term(text, operators), problem.language)
                 if expression is not None and sum(1 for _ in parts_of(expression)) <= MOST_PARTS:
                     known.setdefault(expression, text)
@@ -155,6 +155,8 @@ class ReuseEngine:
 
     def _filled(self) -> Iterator[tuple[str, Expression | None]]:
         """Put cheap expressions in the place of each part."""
+        if not self._remembered:
+            return
         rows, outputs = self._few.rows, self._few.outputs
         cheap = self._cheap(rows)
         for origin, expression in self._remembered[:MOST_CHANGED]:
