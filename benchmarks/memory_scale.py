@@ -238,8 +238,9 @@ def main() -> None:
     if summary:
         print_table("A memory's scale", summary)
     print_table("Recall", recalls)
-    if summary and arguments.only is None:
-        write_results("memory_scale", {"summary": summary, "recall": recalls})
+    if summary:
+        name = "memory_scale" if arguments.only is None else f"memory_scale_{arguments.only}"
+        write_results(name, {"summary": summary, "recall": recalls})
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ def run_checks() -> Iterator[Check]:
         ("stitch_core", "search", "learning a library from what was solved"),
         ("alembic", "memory", "memories of concepts"),
         ("psycopg", "postgres", "memories on a PostgreSQL server"),
+        ("model2vec", "dense", "concepts found by meaning"),
         ("pyarrow", "parquet", "parquet files"),
         ("langchain_openai", "models", "language models"),
         ("docker", "docker", "the client for --sandbox docker, which also takes an engine and an image"),
