@@ -54,8 +54,8 @@ def memory_poison(results: dict[str, Any]) -> str:
     harm = next(row for row in results["claims"]["concepts"] if row["concepts that"] == "harm")
     return (
         f"hostile programs: harm to the host {sum(row['harm to the host'] for row in programs)}, "
-        f"{min(row['right'] for row in programs)} of {programs[0]['tasks']} tasks right; a harmful claim is shown "
-        f"to {harm['shown to, median']:g} of {results['claims']['tasks']} tasks"
+        f"{min(row['right'] for row in programs)} of {programs[0]['tasks']} tasks right; "
+        f"a harmful claim is shown to {harm['shown to, median']:g} of {results['claims']['tasks']} tasks"
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from memory import schema
+from memory import pgvector, schema
 from memory.concept import Concept
 from memory.embedding import Embedder
 from memory.indexing import in_chunks
@@ -97,6 +97,9 @@ class Vectors:
         ]
         if values:
             connection.execute(_VECTORS.insert(), values)
+            if pgvector.is_there(connection):
+                new = {entry: row for entry, row in zip(entries, rows, strict=True) if entry in lacking}
+                pgvector.keep(connection, known.number, known.dimensions, new)
         return len(values)
 
     def query(self, query: RecallQuery) -> Vector | None:
@@ -124,6 +127,10 @@ class Vectors:
                 f"recalled without vectors: {self._differs(known, len(asked))}", RuntimeWarning, stacklevel=3
             )
             return []
+        if pgvector.is_there(look.connection):
+            in_server = pgvector.find(look, known.number, asked)
+            if in_server is not None:
+                return in_server
         entries = self._candidates(look, known.number, found)
         if not len(entries):
             return []
