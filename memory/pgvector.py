@@ -1,6 +1,5 @@
 """Vectors in PostgreSQL's own ``vector`` type, where the database has the extension pgvector.
 
-They are compared in the server, all that are visible, exactly; nothing is read of it but what is found.
 They are compared in the server, exactly, all that are visible; nothing is read but what is found.
 """
 
