@@ -214,7 +214,7 @@ class _Planner:
     def _generalise_kin(self, one: Held) -> Sequence[Change]:
         kin = self._sharing(one, "kin")
         useless = self._find_useless(kin) if len(kin) > 1 else set()
-        # In an order that does not depend on which came first, so that the groups do not either.
+        # In an order that depends little on which came first, so that the groups seldom do.
         kin = sorted(
             (held for held in kin if held.entry not in useless),
             key=lambda held: (marks_of(held.concept).same, held.concept.id),
