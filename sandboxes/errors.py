@@ -9,6 +9,7 @@
     ├── SandboxError            a sandbox cannot run programs on this machine, or died
     ├── MemoryStoreError        the concept memory cannot be read or written
     ├── RunLogError             a run log cannot be read, written, or does not fit its tasks
+    │   └── FencedError         a writer of a run was replaced
     ├── SettingsError           a setting has a value that makes no sense
     └── ClusterError            a cluster cannot be reached, or broke a promise
 

@@ -50,7 +50,7 @@ class ReplayStore:
         known = next(self._log.requests(key=key), None)
         task = f" for task {request.task_id}" if request.task_id else ""
         return (
-            f"the run {self._log.path} has not {wanted} of the request to {model}{task} "
+            f"the run {self._log.address} has not {wanted} of the request to {model}{task} "
             f"({request.kind}, round {request.round}), key {key[:12]}: "
         ) + (
             self._too_few(known, self._log.recall(key, first, n)) if known else self._unknown(model, request)

@@ -29,7 +29,8 @@ def differences(a: RunLog, b: RunLog) -> list[str]:
     ours, theirs = a.task_ids(), b.task_ids()
     for one, other, missing in ((a, b, set(ours) - set(theirs)), (b, a, set(theirs) - set(ours))):
         found += [
-            f"task {task_id}: finished in {one.path} only, not in {other.path}" for task_id in sorted(missing)
+            f"task {task_id}: finished in {one.address} only, not in {other.address}"
+            for task_id in sorted(missing)
         ]
     shared = set(theirs)
     for task_id in ours:
@@ -55,7 +56,7 @@ class _Record:
 def _of_task(a: RunLog, b: RunLog, task_id: str) -> list[str]:
     one, other = a.solution(task_id), b.solution(task_id)
     if one is None or other is None:  # a log only grows, so what was finished is
-        raise RunLogError(f"the task {task_id} has gone from {a.path} or {b.path} while it was read")
+        raise RunLogError(f"the task {task_id} has gone from {a.address} or {b.address} while it was read")
     ours, theirs = a.trace(task_id), b.trace(task_id)
     found = _of_solution(one, other)
     for describe in (_completions, _hypotheses, _candidates):

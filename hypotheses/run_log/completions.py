@@ -1,14 +1,13 @@
 """Completions as rows, and rows as completions.
 
 They are written one request at a time while a task is under way, on the thread of the event loop, so this
-speaks to SQLite directly: an SQL toolkit's statements would cost more than the writing.
+speaks to the database directly: an SQL toolkit's statements would cost more than the writing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -16,12 +15,17 @@ from typing import Any
 from hypotheses.budget import Cost
 from hypotheses.hypothesis import Completion
 from hypotheses.models.chat import PART, ChatRequest, Message, Sampling
+from hypotheses.run_log.database import Driver
 from hypotheses.run_log.schema import from_column, to_column, to_json
 
+_COLUMNS = (
+    "request_id, sample, task_id, round, kind, finish, prompt_tokens, completion_tokens, cached_tokens, "
+    "money, logprob, response, reasoning"
+)
+_KEYS_AT_ONCE = 500
+_UNLESS_KEPT = "ON CONFLICT (request_id, sample) DO NOTHING"
 _INSERT = (
-    "INSERT INTO completions (id, request_id, sample, task_id, round, kind, finish, prompt_tokens, "
-    "completion_tokens, cached_tokens, money, logprob, response, reasoning) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (request_id, sample) DO NOTHING"
+    f"INSERT INTO completions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_UNLESS_KEPT}"  # noqa: S608
 )
 _FIELDS = (
     "r.key, r.model, r.sampling, r.messages, c.sample, c.kind, c.finish, c.prompt_tokens, "
@@ -38,12 +42,13 @@ class RecordedRequest:
     request: ChatRequest
 
 
-def keep(connection: sqlite3.Connection, request: ChatRequest, completions: Sequence[Completion]) -> None:
+def keep(driver: Driver, request: ChatRequest, completions: Sequence[Completion]) -> None:
     """Write the completions of a request that have a key, but for those that are there already.
 
     Raises ``ValueError`` where a completion says it was asked something other than ``request``.
     """
     request_ids: dict[tuple[str, str], int] = {}
+    rows = []
     given = (request.prompt, request.sampling.temperature)
     for one in completions:
         if not one.key:
@@ -53,91 +58,93 @@ def keep(connection: sqlite3.Connection, request: ChatRequest, completions: Sequ
         asked = (one.key, one.model)
         if asked not in request_ids:
             messages = [(message.role, message.content) for message in request.messages]
-            request_ids[asked] = _request_id(connection, *asked, asdict(request.sampling), messages)
-        connection.execute(_INSERT, (None, *_row(request_ids[asked], one, request.task_id, request.round)))
+            request_ids[asked] = _request_id(driver, *asked, asdict(request.sampling), messages)
+        rows.append(_row(request_ids[asked], one, request.task_id, request.round))
+    driver.add_many(f"completions ({_COLUMNS})", rows)
 
 
-def recall(connection: sqlite3.Connection, key: str, first: int, n: int) -> list[Completion]:
+def recall(driver: Driver, key: str, first: int, n: int) -> list[Completion]:
     """Give those of the samples ``first`` … ``first + n - 1`` that are kept under ``key``, by sample."""
-    rows = connection.execute(
+    rows = driver.execute(
         f"SELECT {_FIELDS} FROM requests r JOIN completions c ON c.request_id = r.id "  # noqa: S608  no input
         "WHERE r.key = ? AND c.sample >= ? AND c.sample < ? ORDER BY c.sample",
         (key, first, first + n),
     )
-    reader = CompletionReader(connection)
+    reader = CompletionReader(driver)
     return [reader.read(row) for row in rows.fetchall()]
 
 
-def write(
-    connection: sqlite3.Connection,
-    task_id: str,
-    round_: int,
-    completion: Completion,
-    own_id: int | None = None,
-) -> int:
-    """Write that a finished task used a completion, and the completion unless it is kept; give its id.
-
-    ``own_id`` is the id that a completion without a key is to have; without one it gets the next.
-    """
-    completion_id = _find(connection, completion) if completion.key else None
-    if completion_id is None:
-        sampling = {} if completion.temperature is None else {"temperature": completion.temperature}
-        asked = (completion.key or None, completion.model)
-        request_id = _request_id(connection, *asked, sampling, [("", completion.prompt)])
-        added = connection.execute(_INSERT, (own_id, *_row(request_id, completion, task_id, round_)))
-        completion_id = int(added.lastrowid or 0)
-    connection.execute(
-        "INSERT INTO uses (task_id, round, kind, completion_id) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (task_id, completion_id, round, kind) DO NOTHING",
-        (to_column(task_id), round_, to_column(completion.kind), completion_id),
-    )
-    return completion_id
+def write(driver: Driver, task_id: str, completions: Sequence[tuple[int, Completion]]) -> list[int]:
+    """Write that a finished task used completions, and those that are not kept; give the ids of all."""
+    known = _kept(driver, sorted({completion.key for _, completion in completions if completion.key}))
+    ids = [
+        known.get((completion.key, completion.sample)) or _written(driver, task_id, round_, completion)
+        for round_, completion in completions
+    ]
+    uses = [
+        (to_column(task_id), round_, to_column(completion.kind), id_)
+        for id_, (round_, completion) in zip(ids, completions, strict=True)
+    ]
+    driver.add_many("uses (task_id, round, kind, completion_id)", uses)
+    return ids
 
 
-def used(connection: sqlite3.Connection, task_id: str) -> Iterator[tuple[int, int, Completion]]:
+def write_as(driver: Driver, own_id: int, task_id: str, round_: int, completion: Completion) -> None:
+    """Write a completion without a key, and that a finished task used it, under an id of its own."""
+    row = (own_id, *_row(_request_of(driver, completion), completion, task_id, round_))
+    driver.insert_many(f"completions (id, {_COLUMNS})", [row])
+    use = (to_column(task_id), round_, to_column(completion.kind), own_id)
+    driver.add_many("uses (task_id, round, kind, completion_id)", [use])
+
+
+def used(driver: Driver, task_id: str) -> Iterator[tuple[int, int, Completion]]:
     """Yield what a finished task was made from, as it was recorded: id, round, completion."""
-    rows = connection.execute(
+    rows = driver.execute(
         f"SELECT {_FIELDS}, c.id, u.round, u.kind FROM uses u JOIN completions c ON u.completion_id = c.id "  # noqa: S608
         "JOIN requests r ON c.request_id = r.id WHERE u.task_id = ? ORDER BY u.id",
         (to_column(task_id),),
     )
-    reader = CompletionReader(connection)
+    reader = CompletionReader(driver)
     for *fields, completion_id, round_, kind in rows:
         yield completion_id, round_, replace(reader.read(fields), kind=from_column(kind))
 
 
-def unused(connection: sqlite3.Connection, task_id: str) -> Iterator[tuple[int, int, Completion]]:
+def unused(driver: Driver, task_id: str) -> Iterator[tuple[int, int, Completion]]:
     """Yield what was kept for a task that is not finished, or finished without it: id, round, completion."""
-    rows = connection.execute(
+    rows = driver.execute(
         f"SELECT {_FIELDS}, c.id, c.round FROM completions c JOIN requests r ON c.request_id = r.id "  # noqa: S608
-        "WHERE c.task_id = ?1 AND NOT EXISTS "
-        "(SELECT 1 FROM uses u WHERE u.task_id = ?1 AND u.completion_id = c.id) ORDER BY c.id",
-        (to_column(task_id),),
+        "WHERE c.task_id = ? AND NOT EXISTS "
+        "(SELECT 1 FROM uses u WHERE u.task_id = ? AND u.completion_id = c.id) ORDER BY c.id",
+        [to_column(task_id)] * 2,
     )
-    reader = CompletionReader(connection)
+    reader = CompletionReader(driver)
     for *fields, completion_id, round_ in rows:
         yield completion_id, round_, reader.read(fields)
 
 
-def spent(connection: sqlite3.Connection, *, unfinished: bool) -> Cost:
+def spent(driver: Driver, *, unfinished: bool) -> Cost:
     """Give what completions cost, those of unfinished tasks included or not."""
     query = (
-        "SELECT total(prompt_tokens), total(completion_tokens), total(money) FROM completions WHERE kind <> ?"
+        "SELECT CAST(coalesce(sum(prompt_tokens), 0) AS bigint), "
+        "CAST(coalesce(sum(completion_tokens), 0) AS bigint), coalesce(sum(money), 0.0) "
+        "FROM completions WHERE kind <> ?"
     )
     if not unfinished:
         query += " AND (task_id IN (SELECT task_id FROM solutions) OR id IN (SELECT completion_id FROM uses))"
-    return Cost(*connection.execute(query, (PART,)).fetchone())
+    return Cost(*driver.execute(query, (PART,)).fetchone())
 
 
 def find_requests(
-    connection: sqlite3.Connection,
+    driver: Driver,
     *,
     key: str | None = None,
     task_id: str | None = None,
     messages: Sequence[Message] | None = None,
-) -> Iterator[RecordedRequest]:
-    """Yield the requests with a key for which all that is given holds, as they came."""
-    conditions, values = ["r.key IS NOT NULL"], list[Any]()
+    after: int = 0,
+    most: int = 100,
+) -> list[tuple[int, RecordedRequest]]:
+    """Give requests with a key for which all that is given holds, with their numbers, as they came."""
+    conditions, values = ["r.key IS NOT NULL", "r.id > ?"], list[Any]([after])
     if key is not None:
         conditions.append("r.key = ?")
         values.append(key)
@@ -148,20 +155,24 @@ def find_requests(
         )
         values += [to_column(task_id)] * 2
     if messages is not None:
-        ids = [_message_id(connection, message.content) for message in messages]
+        ids = [_message_id(driver, message.content) for message in messages]
         if None in ids:
-            return
+            return []
         pairs = [[message.role, id_] for message, id_ in zip(messages, ids, strict=True)]
         conditions.append("r.messages = ?")
         values.append(to_json(pairs))
-    rows = connection.execute(
-        "SELECT r.key, r.model, r.sampling, r.messages, count(*), min(c.sample), c.kind, c.task_id, c.round "  # noqa: S608
+    rows = driver.execute(
+        "SELECT r.id, r.key, r.model, r.sampling, r.messages, "  # noqa: S608
+        "(SELECT count(*) FROM completions a WHERE a.request_id = r.id), "
+        "c.sample, c.kind, c.task_id, c.round "
         "FROM requests r JOIN completions c ON c.request_id = r.id "
-        f"WHERE {' AND '.join(conditions)} GROUP BY r.id ORDER BY r.id",
-        values,
+        "AND c.sample = (SELECT min(sample) FROM completions f WHERE f.request_id = r.id) "
+        f"WHERE {' AND '.join(conditions)} ORDER BY r.id LIMIT ?",
+        [*values, most],
     )
-    reader = CompletionReader(connection)
-    for found, model, sampling, pairs_text, n, first, kind, kept_for, round_ in rows:
+    reader = CompletionReader(driver)
+    found = []
+    for id_, known, model, sampling, pairs_text, n, first, kind, kept_for, round_ in rows.fetchall():
         request = ChatRequest(
             from_column(kind),
             tuple(Message(role, text) for role, text in reader.messages(pairs_text)),
@@ -171,14 +182,15 @@ def find_requests(
             from_column(kept_for),
             round_,
         )
-        yield RecordedRequest(found, from_column(model), request)
+        found.append((id_, RecordedRequest(known, from_column(model), request)))
+    return found
 
 
 class CompletionReader:
     """Reads rows of ``_FIELDS``; those with the same prompt share one text."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
         self._prompts: dict[str, str] = {}
 
     def read(self, row: Sequence[Any]) -> Completion:
@@ -206,7 +218,7 @@ class CompletionReader:
         """Give roles and texts. Raises ``ValueError`` where a text is missing."""
         found = []
         for role, message_id in json.loads(text):
-            row = self._connection.execute("SELECT text FROM messages WHERE id = ?", (message_id,)).fetchone()
+            row = self._driver.execute("SELECT text FROM messages WHERE id = ?", (message_id,)).fetchone()
             if row is None:
                 raise ValueError(f"message {message_id} is missing")
             found.append((role, from_column(row[0])))
@@ -221,7 +233,7 @@ class CompletionReader:
 
 
 def _request_id(
-    connection: sqlite3.Connection,
+    driver: Driver,
     key: str | None,
     model: str,
     sampling: dict[str, Any],
@@ -229,27 +241,54 @@ def _request_id(
 ) -> int:
     """Give the id of a request, which is written if it is not there yet; those without a key never are."""
     if key is not None:
-        row = connection.execute("SELECT id FROM requests WHERE key = ?", (key,)).fetchone()
+        row = driver.execute("SELECT id FROM requests WHERE key = ?", (key,)).fetchone()
         if row is not None:
             return int(row[0])
-    pairs = []
-    for role, text in messages:
-        message_id = _message_id(connection, text)
-        if message_id is None:
-            added = connection.execute(
-                "INSERT INTO messages (key, text) VALUES (?, ?)", (_text_key(text), to_column(text))
-            )
-            message_id = int(added.lastrowid or 0)
-        pairs.append([role, message_id])
-    added = connection.execute(
-        "INSERT INTO requests (key, model, sampling, messages) VALUES (?, ?, ?, ?)",
+    # In one order, so that those who write the same do not wait for each other in a circle.
+    message_ids = {text: _message_id_of(driver, text) for text in sorted({text for _, text in messages})}
+    pairs = [[role, message_ids[text]] for role, text in messages]
+    added = driver.insert(
+        "INSERT INTO requests (key, model, sampling, messages) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (key) DO NOTHING",
         (key, to_column(model), to_column(to_json(sampling)), to_json(pairs)),
     )
-    return int(added.lastrowid or 0)
+    if added is None:  # another writer was faster
+        [added] = driver.execute("SELECT id FROM requests WHERE key = ?", (key,)).fetchone()
+    return int(added)
 
 
-def _message_id(connection: sqlite3.Connection, text: str) -> int | None:
-    row = connection.execute("SELECT id FROM messages WHERE key = ?", (_text_key(text),)).fetchone()
+def _request_of(driver: Driver, completion: Completion) -> int:
+    """Give the id of a request of which no more is known than its completion."""
+    sampling = {} if completion.temperature is None else {"temperature": completion.temperature}
+    asked = (completion.key or None, completion.model)
+    return _request_id(driver, *asked, sampling, [("", completion.prompt)])
+
+
+def _written(driver: Driver, task_id: str, round_: int, completion: Completion) -> int:
+    """Give the id of a completion, which is written unless it is kept."""
+    id_ = driver.insert(_INSERT, _row(_request_of(driver, completion), completion, task_id, round_))
+    if id_ is None:
+        id_ = _find(driver, completion)
+    if id_ is None:
+        raise ValueError(f"sample {completion.sample} of request {completion.key} is neither kept nor new")
+    return id_
+
+
+def _message_id_of(driver: Driver, text: str) -> int:
+    """Give the id of a message, which is written if it is not there yet."""
+    id_ = _message_id(driver, text)
+    if id_ is None:
+        sql = "INSERT INTO messages (key, text) VALUES (?, ?) ON CONFLICT (key) DO NOTHING"
+        id_ = driver.insert(sql, (_text_key(text), to_column(text)))
+    if id_ is None:  # another writer was faster
+        id_ = _message_id(driver, text)
+    if id_ is None:
+        raise ValueError(f"the message {_text_key(text)} is neither there nor new")
+    return id_
+
+
+def _message_id(driver: Driver, text: str) -> int | None:
+    row = driver.execute("SELECT id FROM messages WHERE key = ?", (_text_key(text),)).fetchone()
     return None if row is None else int(row[0])
 
 
@@ -257,8 +296,22 @@ def _text_key(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _find(connection: sqlite3.Connection, completion: Completion) -> int | None:
-    row = connection.execute(
+def _kept(driver: Driver, keys: Sequence[str]) -> dict[tuple[str, int], int]:
+    """Give the ids of completions that are kept under any of some keys, by key and sample."""
+    found = {}
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[start : start + _KEYS_AT_ONCE]
+        rows = driver.execute(
+            "SELECT r.key, c.sample, c.id FROM requests r JOIN completions c ON c.request_id = r.id "  # noqa: S608
+            f"WHERE r.key IN ({', '.join('?' * len(some))})",
+            some,
+        )
+        found.update({(key, sample): id_ for key, sample, id_ in rows})
+    return found
+
+
+def _find(driver: Driver, completion: Completion) -> int | None:
+    row = driver.execute(
         "SELECT c.id FROM requests r JOIN completions c ON c.request_id = r.id "
         "WHERE r.key = ? AND c.sample = ?",
         (completion.key, completion.sample),

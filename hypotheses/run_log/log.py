@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
-import sqlite3
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
 
@@ -19,18 +15,22 @@ from hypotheses.budget import Cost
 from hypotheses.hypothesis import Completion, Entry, Judged, Proposal, Solution, Trace
 from hypotheses.models.chat import ChatRequest, Message
 from hypotheses.run_log import completions as completion_rows
-from hypotheses.run_log import migration, schema
+from hypotheses.run_log import events as event_rows
+from hypotheses.run_log import fencing, schema
 from hypotheses.run_log.completions import RecordedRequest
-from hypotheses.run_log.records import (
-    TaskWriter,
-    driver_of,
-    now,
-    read_hypothesis,
-    read_judged,
-    read_solution,
-)
+from hypotheses.run_log.database import Database, Driver, cause_of
+from hypotheses.run_log.events import Event
+from hypotheses.run_log.moment import now
+from hypotheses.run_log.postgresql import PostgreSQLDatabase
+from hypotheses.run_log.postgresql_address import is_address
+from hypotheses.run_log.records import TaskWriter, read_hypothesis, read_judged, read_solution
+from hypotheses.run_log.sqlite import SQLiteDatabase
 from hypotheses.task import Task
 from sandboxes import Environment, RunLogError
+
+T = TypeVar("T")
+_PAGE = 100
+_IDS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,132 +55,188 @@ class RunInfo:
 class RunLog:
     """One run's log. Make one with ``RunLog.create``, reopen it with ``RunLog.open``; close it after use.
 
+    Its address is the path of a file, or ``postgresql+psycopg://USER@HOST/DATABASE#RUN``.
+
     It is a ``CompletionStore``: completions are kept as they come, and what is recorded of a task later
     refers to them. While a log is open for writing it is locked, so that two processes cannot go on with
-    one run at once; the threads of one process may share it. Every failure to read or write is a
-    ``RunLogError`` that names the file.
+    one run at once; the threads of one process may share it, and, on a server, processes that ``join`` it.
+    Every failure to read or write is a ``RunLogError`` that names the run. Whatever fails on a server because
+    the connection was lost is tried again for a minute, and done once.
     """
 
-    def __init__(
-        self, path: Path, connection: sqlite3.Connection, engine: sa.Engine, lock: int | None
-    ) -> None:
-        self.path = path
-        self._engine = engine
-        self._lock = lock
-        # Completions come one request at a time, so they have a connection that is always at hand.
-        self._connection: sqlite3.Connection | None = connection
-        self._one_at_a_time = threading.Lock()
+    def __init__(self, database: Database, epoch: int) -> None:
+        self._database = database
+        self._epoch = epoch
 
     @classmethod
-    def create(cls, path: str | Path, info: RunInfo) -> Self:
-        """Start a new run. Refuses a path that exists, so that no run is ever overwritten."""
-        path = Path(path)
-        with _failures(path, "start"), contextlib.ExitStack() as on_error:
-            _refuse_existing(path)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = _take_lock(path)
-            on_error.callback(os.close, lock)
-            _refuse_existing(path)
-            _write_new(path, info)
-            log = cls(path, _connect(path, read_only=False), _engine(path, read_only=False), lock)
-            on_error.pop_all()
-        return log
+    def create(cls, address: str | Path, info: RunInfo) -> Self:
+        """Start a new run. Refuses an address where something is, so that no run is ever overwritten."""
+        values = asdict(info) | {"schema_version": schema.SCHEMA_VERSION, "created": now()}
+        for name in ("source_options", "settings"):
+            values[name] = schema.to_json(values[name])
+        row = {name: schema.to_column(one) if isinstance(one, str) else one for name, one in values.items()}
+        return cls._begun(_kind_of(address).create(str(address), row))
 
     @classmethod
-    def open(cls, path: str | Path, *, read_only: bool = True) -> Self:
+    def open(cls, address: str | Path, *, read_only: bool = True) -> Self:
         """Open a run that exists, to read it or, with ``read_only=False``, to go on with it.
+
+        Whoever goes on with it begins a new epoch: what writers of earlier ones try to write is refused.
 
         The log of an older version is migrated in place, at once or not at all, where it is opened for
         writing; to be read it is migrated in memory, and the file stays as it is.
         """
-        path = Path(path)
-        with contextlib.ExitStack() as on_error, _damage(path):
-            lock = None
-            if not read_only:
-                lock = _lock_existing(path)
-                on_error.callback(os.close, lock)
-            _refuse_missing(path)
-            connection = _connect(path, read_only)
-            on_error.callback(connection.close)
-            engine = _engine(path, read_only)
-            if _check_schema(path, connection) != schema.SCHEMA_VERSION:
-                if read_only:
-                    connection = _copy_in_memory(connection)
-                    on_error.callback(connection.close)
-                    engine = _engine_of(connection)
-                _migrate(path, connection)
-            on_error.pop_all()
-        return cls(path, connection, engine, lock)
+        database = _kind_of(address).open(str(address), read_only=read_only)
+        if not read_only:
+            return cls._begun(database)
+        return cls._of(database, lambda: database.at_hand(fencing.newest_epoch))
 
     @classmethod
-    def delete(cls, path: str | Path) -> int:
-        """Delete a run, and what SQLite keeps beside it; give the number of bytes freed.
+    def join(cls, address: str | Path, epoch: int) -> Self:
+        """Open a run to write in an epoch that another process began.
+
+        On a server any number may do so at a time; a file is written by one alone, which so takes it over
+        from whoever has closed it. Raises ``FencedError`` where that epoch is over.
+        """
+        database: Database
+        if _kind_of(address) is PostgreSQLDatabase:
+            database = PostgreSQLDatabase.join(str(address))
+        else:
+            database = SQLiteDatabase.open(str(address), read_only=False)
+
+        def check() -> int:
+            database.at_hand(lambda driver: fencing.check_epoch(driver, epoch, database.address))
+            return epoch
+
+        return cls._of(database, check)
+
+    @classmethod
+    def delete(cls, address: str | Path) -> int:
+        """Delete a run, and what its database keeps beside it; give the number of bytes freed.
 
         Raises ``RunLogError``, and deletes nothing, where it is being written or is no run log.
         """
-        path = Path(path)
-        # The lock last: nobody may come in between.
-        files = [path.with_name(path.name + end) for end in ("", "-wal", "-shm", "-lock")]
-        freed = sum(file.stat().st_size for file in files if file.exists())
-        with _damage(path):
-            lock = _lock_existing(path)
-        try:
-            with _failures(path, "delete"):
-                for file in files:
-                    file.unlink(missing_ok=True)
-        finally:
-            os.close(lock)
-        return freed
+        return _kind_of(address).delete(str(address))
+
+    @classmethod
+    def signal(cls, address: str | Path, what: str) -> None:
+        """Leave a word (``cancel``) for whoever writes the run, if anybody does."""
+        with contextlib.closing(_kind_of(address).open_beside(str(address))) as database:
+            database.write(lambda driver: event_rows.leave_word(driver, what), lambda _: None)
+
+    @property
+    def address(self) -> str:
+        """What opens this run again: its path, or its URL, without any password."""
+        return self._database.address
+
+    @property
+    def name(self) -> str:
+        """The file's name, or the run's in its database."""
+        return self._database.name
+
+    @property
+    def path(self) -> Path:
+        """The run's file. Raises ``RunLogError`` where it is in none."""
+        if not isinstance(self._database, SQLiteDatabase):
+            raise RunLogError(f"the run {self.address} is on a server, in no file; use its address")
+        return self._database.path
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that this log writes in; of one opened to be read, the newest when it was opened."""
+        return self._epoch
 
     @property
     def info(self) -> RunInfo:
         """What the run was started with."""
-        with self._reading() as connection:
+
+        def work(connection: sa.Connection) -> RunInfo:
             row = dict(connection.execute(sa.select(schema.RUN)).mappings().one())
-        del row["schema_version"]
-        row["source_options"] = json.loads(row["source_options"])
-        row["settings"] = json.loads(row["settings"])
-        return RunInfo(**row)
+            del row["schema_version"]
+            row["source_options"] = json.loads(row["source_options"])
+            row["settings"] = json.loads(row["settings"])
+            return RunInfo(**row)
+
+        return self._read(work)
 
     def enter(self, environment: Environment) -> bool:
         """Record what programs run in from now on; give whether it is what they ran in so far."""
         self._refuse_if_read_only()
-        known = self.environments
-        if environment not in known[-1:]:
-            values = {"entered": now(), "environment": schema.to_json(asdict(environment))}
-            with self._writing() as connection:
-                connection.execute(schema.ENVIRONMENTS.insert().values(values))
-        return environment in (known[-1:] or [environment])
+        row = (now(), schema.to_column(schema.to_json(asdict(environment))))
+
+        def work(driver: Driver) -> bool:
+            driver.lock("environments")
+            query = "SELECT environment FROM environments ORDER BY id DESC LIMIT 1"
+            known = [Environment(**json.loads(schema.from_column(text))) for (text,) in driver.execute(query)]
+            if environment not in known:
+                driver.insert("INSERT INTO environments (entered, environment) VALUES (?, ?)", row)
+            return environment in (known or [environment])
+
+        with _rows(self.address):
+            return self._write(work)
 
     @property
     def environments(self) -> list[Environment]:
         """What programs ran in, first to last; more than one where the run was resumed in another."""
-        with self._reading() as connection:
-            query = sa.select(schema.ENVIRONMENTS.c.environment).order_by(schema.ENVIRONMENTS.c.id)
+        query = sa.select(schema.ENVIRONMENTS.c.environment).order_by(schema.ENVIRONMENTS.c.id)
+
+        def work(connection: sa.Connection) -> list[Environment]:
             return [Environment(**json.loads(text)) for text in connection.scalars(query)]
+
+        return self._read(work)
+
+    def lease(self, task_ids: Sequence[str], holder: str, *, shared: bool = False) -> list[int]:
+        """Lease tasks to ``holder``; give a token for each, which ``record`` then asks for.
+
+        Earlier leases of these tasks are over, unless this one is to be ``shared`` with them: for a second
+        copy of what takes long.
+        """
+        self._refuse_if_read_only()
+        return self._write(lambda driver: fencing.grant(driver, self._epoch, task_ids, holder, shared=shared))
 
     def finished(self, task_id: str) -> bool:
         """Whether the task has its solution in the log."""
-        query = sa.select(schema.SOLUTIONS.c.id).where(schema.SOLUTIONS.c.task_id == task_id)
-        with self._reading() as connection:
-            return connection.execute(query).first() is not None
+        return bool(self.finished_among([task_id]))
+
+    def finished_among(self, task_ids: Sequence[str]) -> set[str]:
+        """Give those of the tasks that have their solution in the log."""
+
+        def work(connection: sa.Connection) -> set[str]:
+            found: set[str] = set()
+            for start in range(0, len(task_ids), _IDS_AT_ONCE):
+                some = task_ids[start : start + _IDS_AT_ONCE]
+                query = sa.select(schema.SOLUTIONS.c.task_id).where(schema.SOLUTIONS.c.task_id.in_(some))
+                found.update(connection.scalars(query))
+            return found
+
+        return self._read(work)
 
     def count(self) -> dict[str, int]:
         """Give the number of finished tasks by outcome."""
         query = sa.select(schema.SOLUTIONS.c.outcome, sa.func.count().label("number")).group_by(
             schema.SOLUTIONS.c.outcome
         )
-        with self._reading() as connection:
-            return {row.outcome: row.number for row in connection.execute(query)}
+        return self._read(lambda connection: {row.outcome: row.number for row in connection.execute(query)})
 
-    def record(self, task: Task, trace: Trace, solution: Solution) -> None:
-        """Record a finished task in one transaction.
+    def record(self, task: Task, trace: Trace, solution: Solution, token: int | None = None) -> bool:
+        """Record a finished task in one transaction; give whether this solution is the one recorded.
 
-        Of completions that were kept before, by key and sample, only the use is recorded.
+        Of completions that were kept before, by key and sample, only the use is recorded. With the ``token``
+        of a lease, a task that was finished otherwise stays as it is, and the same may be recorded again.
+
+        Raises ``FencedError`` where the task has been leased to another since.
         """
         self._refuse_if_read_only()
-        with self._writing() as connection:
-            TaskWriter(connection, task.id).write(trace, solution)
+
+        def work(driver: Driver) -> bool:
+            if token is not None:
+                if under := fencing.recorded_under(driver, task.id):
+                    return token in under
+                fencing.check_token(driver, self._epoch, task.id, token, self.address)
+            TaskWriter(driver, task.id).write(trace, solution, token)
+            return True
+
+        return self._write(work)
 
     def keep(self, request: ChatRequest, completions: Sequence[Completion]) -> None:
         """Keep the completions of a request: when this returns they survive the death of the process.
@@ -191,16 +247,14 @@ class RunLog:
         Raises ``ValueError`` where prompt or temperature of a completion are not the request's.
         """
         self._refuse_if_read_only()
-        with self._at_hand("write") as connection, connection:
-            completion_rows.keep(connection, request, completions)
+        self._write(lambda driver: completion_rows.keep(driver, request, completions))
 
     def recall(self, key: str, first: int, n: int) -> list[Completion]:
         """Give those of the samples ``first`` … ``first + n - 1`` that are kept, by sample.
 
         Any thread may call this.
         """
-        with self._at_hand("read") as connection:
-            return completion_rows.recall(connection, key, first, n)
+        return self._at_hand(lambda driver: completion_rows.recall(driver, key, first, n))
 
     def spent(self, *, unfinished: bool = True) -> Cost:
         """Give what the completions of the run cost together.
@@ -209,8 +263,21 @@ class RunLog:
         them recalls it, and counts it then. The parts of a completion are left out, for the whole costs what
         they cost.
         """
-        with self._at_hand("read") as connection:
-            return completion_rows.spent(connection, unfinished=unfinished)
+        return self._at_hand(lambda driver: completion_rows.spent(driver, unfinished=unfinished))
+
+    def note(self, events: Sequence[Event]) -> None:
+        """Add events to the run's timeline."""
+        self._refuse_if_read_only()
+        if events:
+            self._write(lambda driver: event_rows.write(driver, events))
+
+    def events(self, task_id: str | None = None) -> Iterator[Event]:
+        """Yield the run's timeline, or what of it is about a task, as it was noted."""
+        return self._pages(lambda connection, after: event_rows.read(connection, task_id, after, _PAGE))
+
+    def signals(self, after: int = 0) -> list[tuple[int, str]]:
+        """Give the words that were left for the writer after the one with this number, with their numbers."""
+        return self._at_hand(lambda driver: event_rows.words(driver, after))
 
     def requests(
         self,
@@ -220,9 +287,13 @@ class RunLog:
         messages: Sequence[Message] | None = None,
     ) -> Iterator[RecordedRequest]:
         """Yield the requests with a key, or only those with this one, for this task, with these messages."""
-        with self._reading() as connection:
-            driver = driver_of(connection)
-            yield from completion_rows.find_requests(driver, key=key, task_id=task_id, messages=messages)
+
+        def page(driver: Driver, after: int) -> list[tuple[int, RecordedRequest]]:
+            return completion_rows.find_requests(
+                driver, key=key, task_id=task_id, messages=messages, after=after, most=_PAGE
+            )
+
+        return self._pages(page)
 
     def completions(self, task_id: str) -> Iterator[tuple[int, Completion]]:
         """Yield the completions for a task, with their prompts, each after the round it belongs to.
@@ -230,27 +301,33 @@ class RunLog:
         First those that its solution was made from, as they were recorded; then those that were kept for
         the task and not used: all of them, if it is not finished.
         """
-        with self._reading() as connection:
-            driver = driver_of(connection)
-            for read in (completion_rows.used, completion_rows.unused):
-                for _, round_, completion in read(driver, task_id):
-                    yield round_, completion
+
+        def work(connection: sa.Connection) -> list[tuple[int, Completion]]:
+            driver = self._database.driver(connection)
+            return [
+                (round_, completion)
+                for read in (completion_rows.used, completion_rows.unused)
+                for _, round_, completion in read(driver, task_id)
+            ]
+
+        yield from self._read(work)
 
     def trace(self, task_id: str) -> Trace:
         """Give all that happened on a finished task; an empty trace for any other.
 
         Programs are those of the candidates: one without a completion was written by the proposer.
         """
-        by_id: dict[int | None, Completion | None] = {None: None}
-        in_order = []
-        entries: dict[int, Entry] = {}
         hypotheses = (
             sa.select(schema.HYPOTHESES)
             .where(schema.HYPOTHESES.c.task_id == task_id)
             .order_by(schema.HYPOTHESES.c.id)
         )
-        with self._reading() as connection:
-            for id_, round_, completion in completion_rows.used(driver_of(connection), task_id):
+
+        def work(connection: sa.Connection) -> Trace:
+            by_id: dict[int | None, Completion | None] = {None: None}
+            in_order = []
+            entries: dict[int, Entry] = {}
+            for id_, round_, completion in completion_rows.used(self._database.driver(connection), task_id):
                 by_id[id_] = completion
                 in_order.append((round_, completion))
             for row in connection.execute(hypotheses).mappings():
@@ -260,41 +337,51 @@ class RunLog:
                 entry = entries[row["hypothesis_id"]]
                 judged = read_judged(row, by_id[row["candidate_completion_id"]])
                 entries[row["hypothesis_id"]] = replace(entry, judged=(*entry.judged, judged))
-        return Trace(tuple(entries.values()), tuple(in_order))
+            return Trace(tuple(entries.values()), tuple(in_order))
+
+        return self._read(work)
 
     def solution(self, task_id: str) -> Solution | None:
         """Give the solution of a task; ``None`` where it is not finished."""
         query = _SOLUTIONS.where(schema.SOLUTIONS.c.task_id == task_id)
-        with self._reading() as connection:
+
+        def work(connection: sa.Connection) -> Solution | None:
             row = connection.execute(query).mappings().first()
             return None if row is None else read_solution(row)
 
+        return self._read(work)
+
     def solutions(self) -> Iterator[Solution]:
-        """Yield the solutions in the order in which they were recorded, one at a time from the file."""
-        query = _SOLUTIONS.order_by(schema.SOLUTIONS.c.id)
-        with self._reading() as connection:
-            rows = connection.execution_options(yield_per=100).execute(query).mappings()
-            for row in rows:
-                yield read_solution(row)
+        """Yield the solutions in the order in which they were recorded, some at a time from the database."""
+        number = schema.SOLUTIONS.c.id
+        after = 0
+        while True:
+            query = _SOLUTIONS.where(number > after).order_by(number).limit(_PAGE)
+
+            def work(connection: sa.Connection, query: sa.Select[Any] = query) -> list[tuple[int, Solution]]:
+                return [(row["id"], read_solution(row)) for row in connection.execute(query).mappings()]
+
+            found = self._read(work)
+            yield from (solution for _, solution in found)
+            if len(found) < _PAGE:
+                return
+            after = found[-1][0]
 
     def task_ids(self) -> list[str]:
         """Give the ids of the finished tasks in the order in which they were recorded."""
         query = sa.select(schema.SOLUTIONS.c.task_id).order_by(schema.SOLUTIONS.c.id)
-        with self._reading() as connection:
-            return list(connection.scalars(query))
+        return self._read(lambda connection: list(connection.scalars(query)))
 
     def judged(self, task_id: str) -> Iterator[Judged]:
         """Yield every candidate of a task with its verdict, by round and sample, without completions."""
-        with self._reading() as connection:
-            for row in connection.execute(_judged(task_id)).mappings():
-                yield read_judged(row)
+        query = _judged(task_id)
+        yield from self._read(
+            lambda connection: [read_judged(row) for row in connection.execute(query).mappings()]
+        )
 
     def close(self) -> None:
-        """Close the file and give the lock back. Closing twice does no harm."""
-        self._disconnect()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Close the database and give the lock back. Closing twice does no harm."""
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -302,38 +389,63 @@ class RunLog:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    @classmethod
+    def _begun(cls, database: Database) -> Self:
+        return cls._of(database, lambda: database.begin(fencing.begin_epoch))
+
+    @classmethod
+    def _of(cls, database: Database, find_epoch: Callable[[], int]) -> Self:
+        """Give the log of a database, which is closed where it has no fitting epoch."""
+        try:
+            return cls(database, find_epoch())
+        except BaseException:
+            database.close()
+            raise
+
     def _refuse_if_read_only(self) -> None:
-        if self._lock is None:
-            raise RunLogError(f"the run log {self.path} is not open for writing")
+        if not self._database.writable:
+            raise RunLogError(f"the run log {self.address} is not open for writing")
 
-    def _disconnect(self) -> None:
-        with self._one_at_a_time:
-            self._engine.dispose()
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+    def _read(self, work: Callable[[sa.Connection], T]) -> T:
+        with _rows(self.address):
+            return self._database.read(work)
 
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        with _failures(self.path, "read"), _rows(self.path), self._engine.connect() as connection:
-            yield connection
+    def _at_hand(self, work: Callable[[Driver], T]) -> T:
+        with _rows(self.address):
+            return self._database.at_hand(work)
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with self._one_at_a_time, _failures(self.path, "write"), self._engine.begin() as connection:
-            yield connection
+    def _write(self, work: Callable[[Driver], T]) -> T:
+        """Do work in one transaction of this log's epoch."""
+        return self._database.write(
+            work, lambda driver: fencing.check_epoch(driver, self._epoch, self.address)
+        )
 
-    @contextlib.contextmanager
-    def _at_hand(self, verb: str) -> Iterator[sqlite3.Connection]:
-        """Give the connection for short work, to one thread at a time."""
-        with self._one_at_a_time, _failures(self.path, verb):
-            if self._connection is None:
-                raise RunLogError(f"the run log {self.path} is closed")
-            if verb == "write":
-                yield self._connection
+    def _pages(self, read: Callable[[Driver, int], list[tuple[int, T]]]) -> Iterator[T]:
+        """Yield what is read page by page, each after the number of the last."""
+        after = 0
+        while True:
+
+            def work(connection: sa.Connection, after: int = after) -> list[tuple[int, T]]:
+                return read(self._database.driver(connection), after)
+
+            found = self._read(work)
+            yield from (one for _, one in found)
+            if len(found) < _PAGE:
                 return
-            with _rows(self.path):
-                yield self._connection
+            after = found[-1][0]
+
+
+def _kind_of(address: str | Path) -> type[SQLiteDatabase] | type[PostgreSQLDatabase]:
+    return PostgreSQLDatabase if is_address(str(address)) else SQLiteDatabase
+
+
+@contextlib.contextmanager
+def _rows(address: str) -> Iterator[None]:
+    """Turn what reading a row that we never wrote raises into our error."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise RunLogError(f"{address} is damaged: {cause_of(error)}") from error
 
 
 _SOLUTIONS = (
@@ -378,159 +490,3 @@ def _judged(task_id: str) -> sa.Select[Any]:
         .where(schema.HYPOTHESES.c.task_id == task_id)
         .order_by(schema.CANDIDATES.c.id)
     )
-
-
-def _refuse_existing(path: Path) -> None:
-    if path.exists():
-        raise RunLogError(
-            f"{path} exists already; if it is a run, go on with `induce resume {path}`, "
-            "else name another file"
-        )
-
-
-def _refuse_missing(path: Path) -> None:
-    if not path.is_file():
-        raise RunLogError(f"there is no run log {path}; `induce runs list` shows those there are")
-
-
-def _write_new(path: Path, info: RunInfo) -> None:
-    """Write a log without tasks, and give it its name only when it is whole."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    engine = _engine(draft, read_only=False)
-    try:
-        with engine.begin() as connection:
-            for statement in schema.statements():
-                connection.exec_driver_sql(statement)
-            values = asdict(info) | {"schema_version": schema.SCHEMA_VERSION, "created": now()}
-            values |= {key: schema.to_json(values[key]) for key in ("source_options", "settings")}
-            connection.execute(schema.RUN.insert().values(values))
-        engine.dispose()
-        draft.rename(path)
-    finally:
-        engine.dispose()
-        draft.unlink(missing_ok=True)
-
-
-def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-    connection = sqlite3.connect(uri, uri=True, timeout=30, check_same_thread=False)
-    try:
-        if not read_only:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA trusted_schema=OFF")  # a log may come from somebody else
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _engine(path: Path, read_only: bool) -> sa.Engine:
-    def connect() -> sqlite3.Connection:
-        return _connect(path, read_only)
-
-    return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.QueuePool)
-
-
-def _migrate(path: Path, connection: sqlite3.Connection) -> None:
-    try:
-        migration.migrate(connection)
-    except sqlite3.Error as error:
-        raise RunLogError(
-            f"cannot bring the run log {path} to this induce's schema: {_cause(error)}; it is as it was: "
-            "mend the cause, or, if it is damaged, read it with the induce that wrote it"
-        ) from error
-
-
-def _copy_in_memory(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Give a copy of a database, and close the original."""
-    copy = sqlite3.connect(":memory:", check_same_thread=False)
-    with contextlib.closing(connection):
-        connection.backup(copy)
-    copy.execute("PRAGMA trusted_schema=OFF")
-    return copy
-
-
-def _engine_of(connection: sqlite3.Connection) -> sa.Engine:
-    """Give an engine that has no connection but this one."""
-    return sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.pool.StaticPool)
-
-
-def _check_schema(path: Path, connection: sqlite3.Connection) -> int:
-    """Give the version of a log. Raises ``RunLogError`` for a newer one, and for any other database."""
-    query = "SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
-    found = frozenset(connection.execute(query))
-    if ("table", schema.RUN.name) not in found:
-        raise RunLogError(f"{path} is no run log of induce")
-    rows = connection.execute("SELECT schema_version FROM run LIMIT 2").fetchall()
-    version = rows[0][0] if len(rows) == 1 else None
-    if not isinstance(version, int) or version < 1:
-        raise RunLogError(f"{path} is no run log of induce, or is damaged: it has no schema version")
-    if version > schema.SCHEMA_VERSION:
-        raise RunLogError(
-            f"{path} has schema version {version} and this induce reads {schema.SCHEMA_VERSION} and older; "
-            "read it with the induce that wrote it"
-        )
-    if not migration.fits(version, found):
-        raise RunLogError(f"{path} is no run log of induce: it has other tables, views or triggers")
-    return version
-
-
-def _lock_existing(path: Path) -> int:
-    """Lock a run log for writing. A file that is none of ours gets no lock beside it."""
-    _refuse_missing(path)
-    with contextlib.closing(_connect(path, read_only=True)) as connection:
-        _check_schema(path, connection)
-    with _failures(path, "open"):
-        return _take_lock(path)
-
-
-def _take_lock(path: Path) -> int:
-    """Lock ``path`` for writing until the descriptor is closed, by the user's or the kernel's hand."""
-    descriptor = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise RunLogError(f"{path} is being written by another process; wait for it or stop it") from error
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-@contextlib.contextmanager
-def _failures(path: Path, verb: str) -> Iterator[None]:
-    try:
-        yield
-    except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
-        raise RunLogError(
-            f"cannot {verb} the run log {path}: {_cause(error)}; what was recorded before is safe: "
-            f"mend the cause, then `induce resume {path}`"
-            if verb == "write"
-            else f"cannot {verb} the run log {path}: {_cause(error)}; check its folder, rights and disk"
-        ) from error
-
-
-@contextlib.contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        raise RunLogError(f"{path} is no run log of induce, or is damaged: {_cause(error)}") from error
-
-
-@contextlib.contextmanager
-def _rows(path: Path) -> Iterator[None]:
-    """Turn what reading a row that we never wrote raises into our error."""
-    try:
-        yield
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise RunLogError(f"{path} is damaged: {_cause(error)}") from error
-
-
-def _cause(error: BaseException) -> str:
-    if isinstance(error, sa.exc.DBAPIError) and error.orig is not None:
-        return str(error.orig)
-    return (error.strerror if isinstance(error, OSError) else None) or str(error).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Older logs become present ones: all tables are written anew, in one transaction."""
+"""Older logs become present ones, in one transaction: tables that have changed are written anew."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sqlite3
 
 from hypotheses.hypothesis import Completion
 from hypotheses.run_log import completions, schema
+from hypotheses.run_log.sqlite_driver import SQLiteDriver
 
 _TABLES_1 = {
     "run": set[str](),
@@ -20,9 +21,20 @@ _TABLES_1 = {
 }
 _LATER_1 = schema.objects({"environments": set()})  # the first logs of version 1 lack them
 
+_TABLES_2 = {
+    **_TABLES_1,
+    "messages": set[str](),
+    "requests": set[str](),
+    "uses": set[str](),
+}
+_UNCHANGED = {
+    # What is in version 2 as it is now.
+    2: frozenset(_TABLES_2) - {"run", "solutions"},
+    1: frozenset[str](),
+}
 _COPIES = (
-    "INSERT INTO run SELECT 2, induce_version, created, source, source_options, content_hash, tasks, "
-    "proposer, proposer_hash, settings FROM old_run",
+    f"INSERT INTO run SELECT {schema.SCHEMA_VERSION}, induce_version, created, source, source_options, "  # noqa: S608
+    "content_hash, tasks, proposer, proposer_hash, settings FROM old_run",
     "INSERT INTO environments SELECT id, entered, environment FROM old_environments",
     "INSERT INTO hypotheses SELECT id, task_id, round, sample, proposer, text, parents, completion_id "
     "FROM old_hypotheses",
@@ -30,8 +42,8 @@ _COPIES = (
     "INSERT INTO verdicts SELECT id, task_id, program_key, passed, total, correct, executions, "
     "query_executions FROM old_verdicts",
     "INSERT INTO candidates SELECT id, hypothesis_id, verdict_id, completion_id FROM old_candidates",
-    "INSERT INTO solutions SELECT id, task_id, outcome, predictions, candidate_id, usage, note, finished "
-    "FROM old_solutions",
+    "INSERT INTO solutions SELECT id, task_id, outcome, predictions, candidate_id, usage, note, finished, "
+    "NULL FROM old_solutions",
 )
 _COMPLETIONS = (
     "SELECT id, task_id, round, kind, prompt, response, model, temperature, sample, prompt_tokens, "
@@ -44,11 +56,13 @@ def fits(version: int, found: frozenset[tuple[str, str]]) -> bool:
     if version == 1:
         expected = schema.objects(_TABLES_1)
         return expected - _LATER_1 <= found <= expected
+    if version == 2:
+        return found == schema.objects(_TABLES_2)
     return version == schema.SCHEMA_VERSION and found == schema.OBJECTS
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Make the log of version 1 behind ``connection`` one of the present version, wholly or not at all.
+    """Make the older log behind ``connection`` one of the present version, wholly or not at all.
 
     Raises ``sqlite3.Error`` where it is damaged, or cannot be written.
     """
@@ -73,17 +87,22 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def _write_anew(connection: sqlite3.Connection) -> None:
-    names = connection.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
-    found = set(names.fetchall())
+    [version] = connection.execute("SELECT schema_version FROM run").fetchone()
+    kept = _UNCHANGED[version]
+    names = connection.execute(
+        "SELECT type, name, tbl_name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+    )
+    found = {(kind, name) for kind, name, table in names.fetchall() if table not in kept}
     for kind, name in found:
         if kind in ("trigger", "index"):
             connection.execute(f"DROP {kind} {name}")
     for kind, name in found:
         if kind == "table":
             connection.execute(f"ALTER TABLE {name} RENAME TO old_{name}")
-    for statement in schema.statements():
+    for statement in schema.statements(frozenset(schema.METADATA.tables) - kept):
         connection.execute(statement)
-    _copy_completions(connection)
+    if ("table", "completions") in found:
+        _copy_completions(connection)
     for statement in _COPIES:
         if ("table", statement.rpartition(" old_")[2]) in found:
             connection.execute(statement)
@@ -96,6 +115,7 @@ def _write_anew(connection: sqlite3.Connection) -> None:
 
 
 def _copy_completions(connection: sqlite3.Connection) -> None:
+    driver = SQLiteDriver(connection)
     for own_id, task_id, round_, kind, prompt, response, model, *numbers in connection.execute(_COMPLETIONS):
         completion = Completion(
             schema.from_column(kind),
@@ -104,4 +124,4 @@ def _copy_completions(connection: sqlite3.Connection) -> None:
             schema.from_column(model),
             *numbers,
         )
-        completions.write(connection, schema.from_column(task_id), round_, completion, own_id)
+        completions.write_as(driver, own_id, schema.from_column(task_id), round_, completion)

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any, get_args
-
-import sqlalchemy as sa
 
 from hypotheses.hypothesis import (
     Candidate,
@@ -23,8 +19,10 @@ from hypotheses.hypothesis import (
     Usage,
     Verdict,
 )
-from hypotheses.run_log import completions, schema
-from hypotheses.run_log.schema import to_json
+from hypotheses.run_log import completions
+from hypotheses.run_log.database import Driver
+from hypotheses.run_log.moment import now
+from hypotheses.run_log.schema import to_column, to_json
 from sandboxes import Execution, Program
 from sandboxes.values import decode, encode
 
@@ -33,90 +31,109 @@ KEPT_OUTPUT = 4_000
 
 
 class TaskWriter:
-    """Writes one task's records into an open transaction."""
+    """Writes one task's records into an open transaction: table by table, so that many rows go at once."""
 
-    def __init__(self, connection: sa.Connection, task_id: str) -> None:
-        self._connection = connection
-        self._driver = driver_of(connection)
-        self._task_id = task_id
-        self._verdict_ids: dict[str, int] = {}
-        self._candidate_ids: dict[int, int] = {}
+    def __init__(self, driver: Driver, task_id: str) -> None:
+        self._driver = driver
+        self._id = task_id
+        self._task_id = to_column(task_id)
         self._completion_ids: dict[Hashable, int] = {}
 
-    def write(self, trace: Trace, solution: Solution) -> None:
+    def write(self, trace: Trace, solution: Solution, token: int | None) -> None:
         """Write completions, entries, and the solution that was chosen among them."""
-        for round_, completion in trace.completions:
-            written = completions.write(self._driver, self._task_id, round_, completion)
-            self._completion_ids[completion.identity] = written
-        for entry in trace.entries:
-            self._write_entry(entry)
-        chosen = None if solution.candidate is None else self._candidate_ids[id(solution.candidate)]
-        self._insert(
-            schema.SOLUTIONS,
-            task_id=self._task_id,
-            outcome=solution.outcome,
-            predictions=to_json([[encode(value) for value in values] for values in solution.predictions]),
-            candidate_id=chosen,
-            usage=to_json(asdict(solution.usage)),
-            note=solution.note,
-            finished=now(),
+        ids = completions.write(self._driver, self._id, trace.completions)
+        for id_, (_, completion) in zip(ids, trace.completions, strict=True):
+            self._completion_ids[completion.identity] = id_
+        candidate_ids = self._write_candidates(trace.entries)
+        chosen = None if solution.candidate is None else candidate_ids[id(solution.candidate)]
+        predictions = [[encode(value) for value in values] for values in solution.predictions]
+        self._driver.insert(
+            "INSERT INTO solutions "
+            "(task_id, outcome, predictions, candidate_id, usage, note, finished, token) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self._task_id,
+                solution.outcome,
+                to_column(to_json(predictions)),
+                chosen,
+                to_json(asdict(solution.usage)),
+                to_column(solution.note),
+                now(),
+                token,
+            ),
         )
 
-    def _write_entry(self, entry: Entry) -> None:
-        hypothesis = entry.proposal.hypothesis
-        hypothesis_id = self._insert(
-            schema.HYPOTHESES,
-            task_id=self._task_id,
-            round=entry.round,
-            sample=entry.sample,
-            proposer=hypothesis.proposer,
-            text=hypothesis.text,
-            parents=to_json(hypothesis.parents),
-            completion_id=self._completion_id(entry.proposal.completion),
+    def _write_candidates(self, entries: Sequence[Entry]) -> dict[int, int]:
+        """Write what came of all proposals; give the ids of the candidates."""
+        judged = [one for entry in entries for one in entry.judged]
+        verdict_ids = self._write_verdicts(judged)
+        hypothesis_ids = self._driver.insert_many(
+            "hypotheses (task_id, round, sample, proposer, text, parents, completion_id)",
+            [self._hypothesis_row(entry) for entry in entries],
         )
-        for one in entry.judged:
-            self._candidate_ids[id(one.candidate)] = self._insert(
-                schema.CANDIDATES,
-                hypothesis_id=hypothesis_id,
-                verdict_id=self._write_verdict(one),
-                completion_id=self._completion_id(one.candidate.completion),
-            )
+        rows = [
+            (hypothesis_id, self._completion_id(one.candidate.completion))
+            for hypothesis_id, entry in zip(hypothesis_ids, entries, strict=True)
+            for one in entry.judged
+        ]
+        ids = self._driver.insert_many(
+            "candidates (hypothesis_id, completion_id, verdict_id)",
+            [(*row, verdict_id) for row, verdict_id in zip(rows, verdict_ids, strict=True)],
+        )
+        return {id(one.candidate): id_ for one, id_ in zip(judged, ids, strict=True)}
+
+    def _hypothesis_row(self, entry: Entry) -> tuple[Any, ...]:
+        hypothesis = entry.proposal.hypothesis
+        return (
+            self._task_id,
+            entry.round,
+            entry.sample,
+            to_column(hypothesis.proposer),
+            to_column(hypothesis.text),
+            to_column(to_json(hypothesis.parents)),
+            self._completion_id(entry.proposal.completion),
+        )
 
     def _completion_id(self, completion: Completion | None) -> int | None:
         return None if completion is None else self._completion_ids[completion.identity]
 
-    def _write_verdict(self, one: Judged) -> int:
-        program = one.candidate.program
-        if program is None:
-            return self._insert_verdict(None, one.verdict)
-        if program.key not in self._verdict_ids:
-            known = sa.select(schema.PROGRAMS.c.key).where(schema.PROGRAMS.c.key == program.key)
-            if self._connection.execute(known).first() is None:
-                self._insert(
-                    schema.PROGRAMS,
-                    key=program.key,
-                    source=program.source,
-                    entry_point=program.entry_point,
-                    call=program.call,  # the packages it may import are in the run's settings
-                )
-            self._verdict_ids[program.key] = self._insert_verdict(program.key, one.verdict)
-        return self._verdict_ids[program.key]
+    def _write_verdicts(self, judged: Sequence[Judged]) -> list[int]:
+        """Write programs and verdicts, once for each program; give the verdict's id for each candidate."""
+        distinct: dict[Hashable, tuple[Program | None, Verdict]] = {}
+        for one in judged:
+            distinct.setdefault(_verdict_key(one), (one.candidate.program, one.verdict))
+        programs = {program.key: program for program, _ in distinct.values() if program is not None}
+        self._driver.add_many(
+            "programs (key, source, entry_point, call)",  # what it may import is in the run's settings
+            # In one order, so that those who write the same do not wait for each other in a circle.
+            [_program_row(programs[key]) for key in sorted(programs)],
+        )
+        ids = self._driver.insert_many(
+            "verdicts (task_id, program_key, passed, total, correct, executions, query_executions)",
+            [self._verdict_row(program, verdict) for program, verdict in distinct.values()],
+        )
+        by_key = dict(zip(distinct, ids, strict=True))
+        return [by_key[_verdict_key(one)] for one in judged]
 
-    def _insert_verdict(self, program_key: str | None, verdict: Verdict) -> int:
-        return self._insert(
-            schema.VERDICTS,
-            task_id=self._task_id,
-            program_key=program_key,
-            passed=verdict.passed,
-            total=verdict.total,
-            correct=to_json(verdict.correct),
-            executions=_write_executions(verdict.executions),
-            query_executions=_write_executions(verdict.query_executions),
+    def _verdict_row(self, program: Program | None, verdict: Verdict) -> tuple[Any, ...]:
+        return (
+            self._task_id,
+            None if program is None else program.key,
+            verdict.passed,
+            verdict.total,
+            to_json(verdict.correct),
+            to_column(_write_executions(verdict.executions)),
+            to_column(_write_executions(verdict.query_executions)),
         )
 
-    def _insert(self, table: sa.Table, **values: Any) -> int:
-        key = self._connection.execute(table.insert().values(values)).inserted_primary_key
-        return int(key[0]) if key is not None and isinstance(key[0], int) else 0
+
+def _verdict_key(one: Judged) -> Hashable:
+    """Give what those have in common that share a verdict; without a program every one has its own."""
+    return one.candidate.program.key if one.candidate.program is not None else id(one)
+
+
+def _program_row(program: Program) -> tuple[Any, ...]:
+    return program.key, to_column(program.source), to_column(program.entry_point), to_column(program.call)
 
 
 def read_solution(row: Mapping[Any, Any]) -> Solution:
@@ -175,16 +192,3 @@ def read_judged(row: Mapping[Any, Any], completion: Completion | None = None) ->
         _read_executions(row["query_executions"]),
     )
     return Judged(Candidate(read_hypothesis(row), program, row["round"], row["sample"], completion), verdict)
-
-
-def driver_of(connection: sa.Connection) -> sqlite3.Connection:
-    """Give SQLite's own connection."""
-    driver = connection.connection.driver_connection
-    if not isinstance(driver, sqlite3.Connection):
-        raise TypeError(f"a run log needs sqlite3, not {driver!r}")
-    return driver
-
-
-def now() -> str:
-    """Give the present time, to the second, with its zone."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

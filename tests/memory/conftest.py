@@ -1,76 +1,27 @@
 """Memories of both kinds: in a file, and on a PostgreSQL server that is started for the session."""
 
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 from itertools import count
-from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
+from postgresql_server import new_databases, running_server
 
 from memory import ConceptStore
 
 NEW_NUMBERS = count()
 
 
-def find_binaries():
-    """The folder of PostgreSQL's programs, which Debian keeps out of PATH; ``None`` where there is none."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    if found := shutil.which("initdb"):
-        folders.append(Path(found).parent)
-    return next((folder for folder in folders if (folder / "initdb").exists()), None)
-
-
 @pytest.fixture(scope="session")
 def postgresql():
-    """A URL without a database. The server listens on a socket in its own folder alone."""
-    pytest.importorskip("psycopg", reason="PostgreSQL needs psycopg: pip install 'induce[postgres]'")
-    binaries = find_binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL on this machine: apt-get install postgresql")
-    folder = Path(tempfile.mkdtemp(prefix="induce-pg-"))
-    account = {}
-    if os.getuid() == 0:  # PostgreSQL refuses to run as root
-        nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, **account}
-    data, log = folder / "data", folder / "log"
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-    control = [binaries / "pg_ctl", "-D", data, "-w"]
-    try:
-        initdb = ["-D", data, "-U", "induce", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        subprocess.run([binaries / "initdb", *initdb], check=True, **quiet)
-        subprocess.run([*control, "-l", log, "-o", options, "start"], check=True, **quiet)
-        try:
-            yield sa.URL.create("postgresql+psycopg", "induce", query={"host": str(folder)})
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, **quiet)
-    finally:
-        shutil.rmtree(folder)
+    """A URL without a database."""
+    with running_server() as server:
+        yield server.url
 
 
 @pytest.fixture
 def new_database(postgresql):
     """Make new databases; give their addresses. They are dropped after the test."""
-    made = []
-    engine = sa.create_engine(postgresql.set(database="postgres"), isolation_level="AUTOCOMMIT")
-
-    def make():
-        name = f"memory_{next(NEW_NUMBERS)}"
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        made.append(name)
-        return postgresql.set(database=name).render_as_string(hide_password=False)
-
-    yield make
-    with engine.connect() as connection:
-        for name in made:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    engine.dispose()
+    with new_databases(postgresql) as make:
+        yield make
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from run_logs import rows
 
 from hypotheses.budget import Cost
 from hypotheses.hypothesis import (
@@ -50,11 +51,6 @@ ANY_TEXT = st.text(st.characters(exclude_categories=())) | st.sampled_from(
 COUNTS = st.integers(0, 2**40)
 
 
-def rows(path, query):
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        return connection.execute(query).fetchall()
-
-
 def test_what_is_kept_is_recalled(new_log, asked):
     log = new_log()
     kept = asked(5)
@@ -81,9 +77,9 @@ def test_samples_share_their_prompt_and_tasks_their_system_message(new_log, aske
     for number in range(4):
         kept = asked(8, user=f"task {number}", task_id=str(number))
         log.keep(kept.request, kept.completions)
-    assert rows(log.path, "SELECT count(*) FROM completions") == [(32,)]
-    assert rows(log.path, "SELECT count(*) FROM requests") == [(4,)]
-    texts = rows(log.path, "SELECT text FROM messages")
+    assert rows(log.address, "SELECT count(*) FROM completions") == [(32,)]
+    assert rows(log.address, "SELECT count(*) FROM requests") == [(4,)]
+    texts = rows(log.address, "SELECT text FROM messages")
     assert sorted(texts) == [("You write Python.",), *((f"task {number}",) for number in range(4))]
     assert log.recall(kept.key, 0, 8)[7].prompt == "[system]\nYou write Python.\n\n[user]\ntask 3"
 
@@ -150,7 +146,7 @@ class TestAFinishedTask:
         log.keep(kept.request, kept.completions)
         trace, solution = of_program(kept.completions[1])
         log.record(TASK, trace, solution)
-        assert rows(log.path, "SELECT count(*) FROM completions") == [(3,)]
+        assert rows(log.address, "SELECT count(*) FROM completions") == [(3,)]
         assert log.trace("one") == trace
         assert list(log.completions("one")) == [
             (0, kept.completions[1]),
@@ -243,10 +239,14 @@ def of_program(completion):
     return trace, Solution("one", "solved", ((6,),), judged.candidate, verdict)
 
 
-@pytest.fixture(scope="module")
-def lasting_log(tmp_path_factory):
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def lasting_log(request, tmp_path_factory):
     info = RunInfo("t", {}, "", 0, "m", "", {}, "0")
-    with RunLog.create(tmp_path_factory.mktemp("log") / "run.sqlite", info) as log:
+    if request.param == "postgresql":
+        address = f"{request.getfixturevalue('runs_database')}#lasting"
+    else:
+        address = tmp_path_factory.mktemp("log") / "run.sqlite"
+    with RunLog.create(address, info) as log:
         yield log
 
 
@@ -332,7 +332,6 @@ class TestThreads:
         assert errors == []
         assert log.count() == {"solved": 60}
         assert log.spent().completion_tokens == (3 * 60 + 60) * 4 * 5
-        assert rows(log.path, "PRAGMA integrity_check") == [("ok",)]
 
 
 KEEPER = """
@@ -357,7 +356,7 @@ with RunLog.open(sys.argv[1], read_only=False) as log:
 
 def test_kill_9_loses_nothing_that_was_kept(new_log):
     log = new_log()
-    path = log.path
+    path = log.address
     log.close()
     chance = random.Random(4)
     first = 0
@@ -383,11 +382,10 @@ def test_kill_9_loses_nothing_that_was_kept(new_log):
         first = max(counts) + 1
 
 
-def test_a_full_disk_is_named_and_nothing_is_half_kept(new_log, asked):
-    log = new_log()
-    with log._at_hand("read") as connection:
-        [pages] = connection.execute("PRAGMA page_count").fetchone()
-        connection.execute(f"PRAGMA max_page_count = {pages + 20}")
+def test_a_full_disk_is_named_and_nothing_is_half_kept(new_file, asked):
+    log = new_file()
+    [pages] = log._at_hand(lambda driver: driver.execute("PRAGMA page_count").fetchone())
+    log._at_hand(lambda driver: driver.execute(f"PRAGMA max_page_count = {pages + 20}"))
     kept = []
 
     def fill():
@@ -398,7 +396,7 @@ def test_a_full_disk_is_named_and_nothing_is_half_kept(new_log, asked):
 
     with pytest.raises(RunLogError, match=r"disk is full; what was recorded before is safe"):
         fill()
-    with RunLog.open(log.path) as reader:
+    with RunLog.open(log.address) as reader:
         assert kept
         assert [one.key for one in reader.requests()] == [one.key for one in kept]
         assert {one.request.n for one in reader.requests()} == {8}
@@ -412,7 +410,7 @@ def test_a_log_that_is_not_open_for_writing_keeps_nothing(new_log, asked):
         log.keep(kept.request, kept.completions)
     with pytest.raises(RunLogError, match="is closed"):
         log.recall(kept.key, 0, 1)
-    with RunLog.open(log.path) as reader:
+    with RunLog.open(log.address) as reader:
         with pytest.raises(RunLogError, match="not open for writing"):
             reader.keep(kept.request, kept.completions)
         assert reader.recall(kept.key, 0, 1) == []
@@ -429,8 +427,8 @@ def test_a_log_that_is_not_open_for_writing_keeps_nothing(new_log, asked):
         "UPDATE messages SET text = x'ff'",
     ],
 )
-def test_damaged_completions_are_our_error(new_log, asked, change):
-    log = new_log()
+def test_damaged_completions_are_our_error(new_file, asked, change):
+    log = new_file()
     kept = asked(2)
     log.keep(kept.request, kept.completions)
     log.close()
@@ -447,12 +445,12 @@ def test_damaged_completions_are_our_error(new_log, asked, change):
         list(opened.completions("one"))
         list(opened.requests())
 
-    with RunLog.open(log.path) as opened, pytest.raises(RunLogError, match="is damaged"):
+    with RunLog.open(log.address) as opened, pytest.raises(RunLogError, match="is damaged"):
         read_all(opened)
 
 
-def test_keeping_eight_completions_takes_little(new_log, asked):
-    log = new_log()
+def test_keeping_eight_completions_takes_little(new_file, asked):
+    log = new_file()
     batches = [asked(8, user=f"{n} " + "example " * 500, response="line of code\n" * 60) for n in range(60)]
     seconds = []
     for one in batches:
@@ -462,8 +460,8 @@ def test_keeping_eight_completions_takes_little(new_log, asked):
     assert min(seconds) < 0.0003
 
 
-def test_a_copy_of_the_file_is_whole_when_the_log_is_closed(new_log, asked, tmp_path):
-    log = new_log()
+def test_a_copy_of_the_file_is_whole_when_the_log_is_closed(new_file, asked, tmp_path):
+    log = new_file()
     kept = asked(3)
     log.keep(kept.request, kept.completions)
     log.close()

@@ -1,4 +1,4 @@
-"""A log of version 1, written by the induce of that time, is read and gone on with."""
+"""Logs of earlier versions, written by the induce of their time, are read and gone on with."""
 
 import contextlib
 import hashlib
@@ -18,6 +18,7 @@ from sandboxes import RunLogError
 
 ROOT = Path(__file__).parents[3]
 VERSION_1 = ROOT / "tests" / "data" / "run_log_1.db"
+VERSION_2 = ROOT / "tests" / "data" / "run_log_2.db"
 TASKS = ROOT / "examples" / "search" / "lists.jsonl"
 
 
@@ -27,7 +28,9 @@ def old(tmp_path):
 
 
 def rows(path, query):
-    mode = "mode=ro&immutable=1" if path == VERSION_1 else "mode=ro"  # nothing is to be left beside that one
+    mode = (
+        "mode=ro&immutable=1" if path in (VERSION_1, VERSION_2) else "mode=ro"
+    )  # nothing is to be left beside that one
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)) as connection:
         return connection.execute(query).fetchall()
 
@@ -136,10 +139,10 @@ def test_going_on_migrates_it_in_place(old, tmp_path, asked):
         assert log.recall(kept.key, 0, 2) == kept.completions
 
 
-def test_a_migrated_log_has_the_tables_of_a_new_one(old, new_log):
+def test_a_migrated_log_has_the_tables_of_a_new_one(old, new_file):
     RunLog.open(old, read_only=False).close()
     schema = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
-    assert rows(old, schema) == rows(new_log().path, schema)
+    assert rows(old, schema) == rows(new_file().path, schema)
     assert rows(old, "PRAGMA integrity_check") == [("ok",)]
     assert rows(old, "PRAGMA foreign_key_check") == []
     with (
@@ -273,3 +276,76 @@ def test_completions_of_version_1_have_no_key(old):
         first = next(one for _, one in log.completions("total-of-rest"))
         assert first == Completion("program", "Python, please.", first.response, "scripted-1", 1.0, 0)
         assert list(log.requests()) == []
+
+
+class TestVersion2:
+    """It had the completions as they are now, and neither epochs nor leases."""
+
+    TABLES = (
+        "completions",
+        "requests",
+        "messages",
+        "uses",
+        "hypotheses",
+        "programs",
+        "verdicts",
+        "candidates",
+        "environments",
+    )
+
+    @pytest.fixture
+    def old(self, tmp_path):
+        return Path(shutil.copy(VERSION_2, tmp_path / "old.sqlite"))
+
+    def kept(self, path):
+        """Give what a log holds, but for its version and what was not kept then."""
+        return (
+            [rows(path, f"SELECT * FROM {table} ORDER BY 1") for table in self.TABLES],
+            rows(path, "SELECT id, task_id, outcome, predictions, candidate_id, usage, note, finished "
+                       "FROM solutions ORDER BY id"),
+            rows(path, "SELECT induce_version, created, source, content_hash, tasks, settings FROM run"),
+        )  # fmt: skip
+
+    def test_is_not_trivial(self):
+        assert rows(VERSION_2, "SELECT schema_version FROM run") == [(2,)]
+        assert all(self.kept(VERSION_2)[0])
+        assert len(rows(VERSION_2, "SELECT * FROM solutions")) == 3
+
+    def test_is_read_and_left_as_it_is(self, old, tmp_path):
+        before = files(tmp_path)[old.name]
+        with RunLog.open(old) as log:
+            assert as_read(log)[1:] == as_recorded(VERSION_1)[1:]
+            assert {request.request.task_id: request.request.n for request in log.requests()} == {
+                "total-of-rest": 2,
+                "not-finished": 3,
+            }
+            assert (log.epoch, list(log.events()), log.signals()) == (0, [], [])
+        assert files(tmp_path)[old.name] == before
+
+    def test_is_gone_on_with_and_keeps_all(self, old, new_file):
+        for _ in range(2):
+            with RunLog.open(old, read_only=False) as log:
+                assert as_read(log)[1:] == as_recorded(VERSION_1)[1:]
+                assert len(log.lease(["not-finished"], "me")) == 1
+            assert self.kept(old) == self.kept(VERSION_2)
+        schema = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+        assert rows(old, schema) == rows(new_file().path, schema)
+        assert rows(old, "PRAGMA integrity_check") == [("ok",)]
+        assert rows(old, "PRAGMA foreign_key_check") == []
+
+    def test_survives_kill_9_in_the_middle(self, old, tmp_path):
+        subprocess.run([sys.executable, "-c", DYING, old, tmp_path], check=True)
+        killed = sorted(tmp_path.glob("killed_*.sqlite"))
+        assert len(killed) > 5
+        for path in killed:
+            with RunLog.open(path, read_only=False):
+                pass
+            assert self.kept(path) == self.kept(VERSION_2)
+
+    def test_hears_no_signals_before_it_is_gone_on_with(self, old):
+        with pytest.raises(RunLogError, match="go on with it first"):
+            RunLog.signal(old, "cancel")
+        RunLog.open(old, read_only=False).close()
+        RunLog.signal(old, "cancel")
+        with RunLog.open(old) as log:
+            assert [what for _, what in log.signals()] == ["cancel"]

@@ -25,7 +25,7 @@ def run(new_log, asked):
     kept = asked(4, kind="translation", round_=1)
     log.keep(kept.request, kept.completions)
     log.close()
-    with RunLog.open(log.path) as opened:
+    with RunLog.open(log.address) as opened:
         yield opened
 
 
@@ -115,7 +115,7 @@ def test_another_recipe(run, asked):
 def test_another_task(run, asked):
     message = miss(ReplayStore(run), asked(1, user="others", task_id="two"))
     assert message.startswith(
-        f"the run {run.path} has not sample 0 of the request to small for task two (program"
+        f"the run {run.address} has not sample 0 of the request to small for task two (program"
     )
     assert "it asked nothing about this task" in message
 
@@ -181,7 +181,7 @@ def test_a_run_replays_to_the_same_record_without_a_model(new_log, asked):
     solve(endpoint, recorded, recorded, asked)
     assert endpoint.answered == 2 * (4 + 1)  # one of each four was cut off and asked for again
     recorded.close()
-    with RunLog.open(recorded.path) as run:
+    with RunLog.open(recorded.address) as run:
         solve(NoEndpoint(), ReplayStore(run, replayed), replayed, asked)
         assert differences(run, replayed) == []
         assert replayed.spent() == run.spent()

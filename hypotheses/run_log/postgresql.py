@@ -1,0 +1,410 @@
+"""A run on a server: PostgreSQL, a schema for each run, with any number of processes that write.
+
+A writer's transactions share a lock with all others, and look in it which epoch is the newest; whoever begins
+an epoch has that lock alone. So nothing of an old epoch is written after the new one has begun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self, TypeVar
+
+import sqlalchemy as sa
+
+from hypotheses.run_log import schema
+from hypotheses.run_log.database import (
+    Database,
+    Driver,
+    failure,
+    refuse_existing,
+    refuse_newer,
+    write_new,
+)
+from hypotheses.run_log.postgresql_address import DRIVER, parse_address
+from hypotheses.run_log.postgresql_driver import PostgreSQLDriver, lock_number
+from sandboxes import RunLogError
+
+T = TypeVar("T")
+PATIENCE = 60.0
+"""For how many seconds what fails because of a lost connection, or of another transaction, is tried again."""
+
+_DYING = 1.0
+"""For how many seconds the server may not know that a process has died."""
+_PREFIX = "induce_run_"
+_OLDEST = 13
+_TABLES = frozenset(schema.METADATA.tables)
+_DEFAULTS = {
+    "connect_timeout": "10",
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+_SETTINGS = (
+    "SET search_path TO \"{schema}\"; SET client_encoding TO 'UTF8'; "
+    "SET default_transaction_isolation TO 'read committed'; "
+    "SET idle_in_transaction_session_timeout TO '30s'"  # a writer that hangs keeps nobody waiting for ever
+)
+# Of lost connections (08, 57P), servers without room for one (53300), transactions in each other's way (40).
+_PASSING = re.compile("08...|57P0[1235]|53300|40001|40P01|25P0[34]|55P03")
+_FOR_GOOD = ("does not exist", "authentication failed", "no pg_hba.conf entry", "permission denied")
+_STARTING = ("starting up", "shutting down", "in recovery mode", "not yet accepting")
+
+
+class PostgreSQLDatabase(Database):
+    """A schema with a run. Whoever went on with it holds a lock, so that nobody else does by mistake."""
+
+    patience = PATIENCE
+
+    def __init__(self, url: sa.URL, run: str, *, writable: bool, patient: bool = True) -> None:
+        shown = sa.URL.create(DRIVER, url.username, None, url.host, url.port, url.database, url.query)
+        shown = shown.difference_update_query(["password", "sslpassword"])
+        super().__init__(f"{shown.render_as_string()}#{run}", run, writable=writable)
+        self._schema = f"{_PREFIX}{run}"
+        try:
+            self._engine = sa.create_engine(url.update_query_dict(_DEFAULTS | dict(url.query)))
+        except ModuleNotFoundError as error:
+            raise RunLogError(
+                f"the run {self.address} needs psycopg: pip install 'induce[postgres]'"
+            ) from error
+        sa.event.listen(self._engine, "connect", self._prepare)
+        self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        self._fails = self._engine.dialect.loaded_dbapi
+        self._writer: Any = None  # psycopg's, always at hand
+        self._guard: Any = None
+        self._guarding = False
+        self._patient = patient
+        self._closed = False
+        self._one_at_a_time = threading.Lock()
+
+    @classmethod
+    def create(cls, address: str, run: Mapping[str, Any]) -> Self:
+        """Make a new schema."""
+        with cls._opening(address, writable=True) as made:
+
+            def refuse(driver: Driver) -> None:
+                there = driver.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", (made._schema,))
+                refuse_existing(made.address, there=there.fetchone() is not None)
+
+            def work(driver: Driver) -> None:
+                refuse(driver)
+                [encoding], [version] = (
+                    driver.execute(f"SHOW {name}").fetchone()
+                    for name in ("server_encoding", "server_version_num")
+                )
+                if encoding != "UTF8" or int(version) < _OLDEST * 10_000:
+                    raise RunLogError(
+                        f"cannot start the run log {made.address}: it needs PostgreSQL {_OLDEST} or newer "
+                        f"and a database with the encoding UTF8; this one has {encoding}: create another"
+                    )
+                write_new(driver, schema.postgresql_statements(made._schema), run)
+
+            made._patiently("start", functools.partial(made._read_once, refuse))
+            made._take_guard()
+            made._once("start", work)
+        return made
+
+    @classmethod
+    def open(cls, address: str, *, read_only: bool) -> Self:
+        """Open a schema."""
+        with cls._opening(address, writable=not read_only) as opened:
+            opened._check_schema()
+            if not read_only:
+                opened._take_guard()
+        return opened
+
+    @classmethod
+    def open_beside(cls, address: str) -> Self:
+        """Open a schema."""
+        with cls._opening(address, writable=False) as opened:
+            opened._check_schema()
+        return opened
+
+    @classmethod
+    def join(cls, address: str) -> Self:
+        """Open a schema that another process opened for writing; wait for the server, for it was there."""
+        with cls._opening(address, writable=True, patient=True) as opened:
+            opened._check_schema()
+        return opened
+
+    @classmethod
+    def delete(cls, address: str) -> int:
+        """Delete a schema."""
+        with cls._opening(address, writable=False) as opened:
+            opened._check_schema()
+            opened._take_guard()
+
+            def work(driver: Driver) -> int:
+                lock = (lock_number(opened._schema, "presence"),)
+                if not driver.execute("SELECT pg_try_advisory_xact_lock(?)", lock).fetchone()[0]:
+                    raise _being_written(opened.address)
+                size = driver.execute(
+                    "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c "
+                    "JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = ? AND relkind = 'r'",
+                    (opened._schema,),
+                )
+                [freed] = size.fetchone()
+                driver.execute(f'DROP SCHEMA "{opened._schema}" CASCADE')
+                return int(freed)
+
+            freed = opened._once("delete", work)
+        opened.close()
+        return freed
+
+    def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """Do work in a snapshot of the run."""
+
+        def attempt() -> T:
+            self._refuse_if_closed()
+            with self._reader.connect() as connection:
+                return work(connection)
+
+        return self._patiently("read", attempt)
+
+    def at_hand(self, work: Callable[[Driver], T]) -> T:
+        """Do short reading."""
+
+        def attempt() -> T:
+            with self._transaction() as driver:
+                return work(driver)
+
+        with self._one_at_a_time:
+            return self._patiently("read", attempt)
+
+    def write(self, work: Callable[[Driver], T], check: Callable[[Driver], None]) -> T:
+        """Do work in one transaction, beside those of other writers."""
+
+        def checked(driver: Driver) -> T:
+            check(driver)
+            return work(driver)
+
+        return self._once("write", checked, "pg_advisory_xact_lock_shared")
+
+    def begin(self, work: Callable[[Driver], T]) -> T:
+        """Do work in one transaction when all that are under way have ended."""
+        return self._once("write", work, "pg_advisory_xact_lock")
+
+    def driver(self, connection: sa.Connection) -> Driver:
+        """Give psycopg's connection."""
+        return PostgreSQLDriver(connection.connection.driver_connection, self._schema)
+
+    def close(self) -> None:
+        """Close all connections, and give the lock back."""
+        with self._one_at_a_time:
+            self._closed = True
+            self.writable = False
+            self._drop()
+            if self._guard is not None:
+                self._guard.close()
+            self._engine.dispose()
+
+    @classmethod
+    @contextlib.contextmanager
+    def _opening(cls, address: str, *, writable: bool, patient: bool = False) -> Iterator[Self]:
+        """Give a database; while it is being opened, a server that is not there is an error at once."""
+        opened = cls(*parse_address(address), writable=writable, patient=patient)
+        try:
+            yield opened
+        except BaseException:
+            opened.close()
+            raise
+        opened._patient = True
+
+    def _once(self, verb: str, work: Callable[[Driver], T], lock: str = "pg_advisory_xact_lock") -> T:
+        """Do work in a transaction that is committed once, under the lock of the run's epochs.
+
+        Where the connection was lost while the server committed, it is asked how that ended.
+        """
+        unknown: list[tuple[str, T]] = []
+        first = f"SELECT CAST(pg_current_xact_id() AS text), {lock}(?)"
+        epochs = (lock_number(self._schema, "epoch"),)
+
+        def attempt() -> T:
+            if unknown:
+                number, done = unknown[0]
+                if self._committed(number):
+                    return done
+                unknown.clear()
+            with self._transaction() as driver:
+                number, _ = driver.execute(first, epochs).fetchone()
+                done = work(driver)
+                unknown.append((number, done))
+                self._writer.commit()
+                unknown.clear()
+                return done
+
+        with self._one_at_a_time:
+            return self._patiently(verb, attempt)
+
+    def _committed(self, number: str) -> bool:
+        with self._transaction() as driver:
+            [newest] = driver.execute(
+                "SELECT CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text)"
+            ).fetchone()
+            if int(number) >= int(newest):  # the server has lost it, and counts anew
+                return False
+            [status] = driver.execute("SELECT pg_xact_status(CAST(? AS xid8))", (number,)).fetchone()
+        if status == "in progress":  # the server has not noticed yet that we are gone
+            raise _StillOpenError
+        return bool(status == "committed")
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Driver]:
+        """Give the connection at hand; what is not committed is undone."""
+        self._refuse_if_closed()
+        if self._writer is None:
+            self._writer = self._connect()
+            if self.writable:
+                with contextlib.suppress(RunLogError, self._fails.Error, sa.exc.DBAPIError):
+                    self._keep_guard()
+                shared = "SELECT pg_advisory_lock_shared(%s)"
+                self._writer.execute(shared, (lock_number(self._schema, "presence"),))
+                self._writer.commit()
+        try:
+            yield PostgreSQLDriver(self._writer, self._schema)
+        finally:
+            with contextlib.suppress(self._fails.Error):
+                self._writer.rollback()
+            if self._writer.closed:
+                self._drop()
+
+    def _patiently(self, verb: str, attempt: Callable[[], T]) -> T:
+        end = time.monotonic() + self.patience
+        pause = 0.02
+        while True:
+            try:
+                return attempt()
+            except (sa.exc.SQLAlchemyError, self._fails.Error, _StillOpenError) as error:
+                if not self._passes(error) or time.monotonic() + pause > end:
+                    raise RunLogError(self._explained(verb, error)) from error
+            time.sleep(pause)
+            pause = min(2 * pause, 2.0)
+
+    def _passes(self, error: BaseException) -> bool:
+        """Whether it is worth trying again."""
+        if isinstance(error, sa.exc.DBAPIError):
+            error = error.orig or error
+        if isinstance(error, _StillOpenError):
+            return True
+        if not isinstance(error, (self._fails.OperationalError, self._fails.InterfaceError)):
+            return False
+        state = getattr(error, "sqlstate", None)
+        if state is not None:
+            return _PASSING.fullmatch(state) is not None
+        said = str(error)
+        if any(words in said for words in _FOR_GOOD):
+            return False
+        return self._patient or any(words in said for words in _STARTING)
+
+    def _explained(self, verb: str, error: BaseException) -> str:
+        if isinstance(error, sa.exc.DBAPIError):
+            error = error.orig or error
+        said = " ".join(str(error).split())
+        if "database" in said and "does not exist" in said and getattr(error, "sqlstate", None) is None:
+            return f"there is no such database for the run {self.address}: {said}; make it with `createdb`"
+        return failure(self.address, verb, error, "address, rights and server")
+
+    def _connect(self, *, autocommit: bool = False) -> Any:
+        """Give a connection of psycopg that no pool knows of."""
+        lent = self._engine.raw_connection()
+        connection: Any = lent.driver_connection
+        lent.detach()
+        connection.autocommit = autocommit
+        return connection
+
+    def _prepare(self, connection: Any, _record: object) -> None:
+        connection.execute(_SETTINGS.format(schema=self._schema))
+        connection.commit()
+
+    def _drop(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _take_guard(self) -> None:
+        """Become the one process that goes on with the run. One that died may seem to live for a moment."""
+        self._guarding = True
+        end = time.monotonic() + _DYING
+        while True:
+            try:
+                self._patiently("open", self._keep_guard)
+            except RunLogError:
+                if time.monotonic() > end:
+                    raise
+            else:
+                return
+            time.sleep(0.05)
+
+    def _keep_guard(self) -> None:
+        """Take the lock, and again where its connection was lost; epochs are what is relied on."""
+        if not self._guarding:
+            return
+        if self._guard is not None:
+            with contextlib.suppress(self._fails.Error):
+                self._guard.execute("SELECT 1")
+                return
+            self._guard.close()
+            self._guard = None
+        guard = self._connect(autocommit=True)
+        try:
+            lock = (lock_number(self._schema, "guard"),)
+            if not guard.execute("SELECT pg_try_advisory_lock(%s)", lock).fetchone()[0]:
+                raise _being_written(self.address)
+        except BaseException:
+            guard.close()
+            raise
+        self._guard = guard
+
+    def _check_schema(self) -> None:
+        """Raise ``RunLogError`` for a run that is missing, of another induce, or none."""
+
+        def work(driver: Driver) -> tuple[list[Any], list[Any]]:
+            found = driver.execute(
+                "SELECT relname, relkind FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+                "WHERE nspname = ? AND relkind NOT IN ('i', 'S', 't')",
+                (self._schema,),
+            ).fetchall()
+            if (schema.RUN.name, "r") not in {(name, _letter(kind)) for name, kind in found}:
+                return found, []
+            return found, driver.execute("SELECT schema_version FROM run LIMIT 2").fetchall()
+
+        with self._one_at_a_time:
+            found, rows = self._patiently("open", functools.partial(self._read_once, work))
+        if not found:
+            raise RunLogError(f"there is no run log {self.address}; check the database and the run's name")
+        if len(rows) != 1:
+            raise RunLogError(
+                f"{self.address} is no run log of induce, or is damaged: it has no schema version"
+            )
+        refuse_newer(self.address, rows[0][0], schema.SCHEMA_VERSION)
+        if {(name, _letter(kind)) for name, kind in found} != {(table, "r") for table in _TABLES}:
+            raise RunLogError(f"{self.address} is no run log of induce: it has other tables or views")
+
+    def _read_once(self, work: Callable[[Driver], T]) -> T:
+        with self._transaction() as driver:
+            return work(driver)
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise RunLogError(f"the run log {self.address} is closed")
+
+
+class _StillOpenError(Exception):
+    """A transaction whose connection was lost has not ended yet."""
+
+    def __str__(self) -> str:
+        return "the connection was lost in the middle, and the server does not say whether it wrote"
+
+
+def _being_written(address: str) -> RunLogError:
+    return RunLogError(f"{address} is being written by another process; wait for it or stop it")
+
+
+def _letter(kind: str | bytes) -> str:
+    """Give a value of the type "char" as a text."""
+    return kind.decode() if isinstance(kind, bytes) else kind
