@@ -72,6 +72,8 @@ class Slots:
         self.busy = 0
         self.waiting = 0
         self.most = 0
+        self.begun = 0
+        self.queued_seconds = 0.0
         self._free = asyncio.Semaphore(count)
         self._area = 0.0
         self._changed = 0.0
@@ -82,10 +84,13 @@ class Slots:
     @contextlib.asynccontextmanager
     async def one(self) -> Any:
         self.waiting += 1
+        came = time.perf_counter()
         try:
             await self._free.acquire()
         finally:
             self.waiting -= 1
+        self.begun += 1
+        self.queued_seconds += time.perf_counter() - came
         self._change(1)
         try:
             yield
@@ -132,8 +137,9 @@ class ModelServer:
     characters each) is cut off. ``faults`` are met by one chat request after another, or are told by a
     function of the payload and the number of the request. ``choices`` says what a request for several
     samples gets: all of them, just one (as llama.cpp's server), or a refusal. ``context`` is the longest
-    prompt and answer in tokens. ``also`` is one more path where chats are answered. What happened is in
-    ``payloads``, ``headers`` and ``counts``.
+    prompt and answer in tokens. ``admits`` are the samples that it takes on at a time, written or waiting;
+    a request for more gets a 429. ``also`` is one more path where chats are answered, ``metrics`` what
+    ``/metrics`` says instead of the truth. What happened is in ``payloads``, ``headers`` and ``counts``.
     """
 
     def __init__(
@@ -148,7 +154,9 @@ class ModelServer:
         choices: Literal["all", "one", "refuse"] = "all",
         context: int = 1 << 20,
         api_key: str = "",
+        admits: int = 1 << 30,
         also: str = "",
+        metrics: str | None = None,
         keep_payloads: bool = True,
     ) -> None:
         self.model = model
@@ -164,6 +172,8 @@ class ModelServer:
         self._choices = choices
         self._context = context
         self._api_key = api_key
+        self._admits = admits
+        self._metrics = metrics
         self._keep_payloads = keep_payloads
         self._changed = threading.Condition()
         self.slots: Slots
@@ -238,13 +248,31 @@ class ModelServer:
         elif path == "/slots":
             await respond(send, self.slots.figures() | {"asked": self._asked} | dict(self.counts))
         elif path == "/metrics":
-            await respond_text(
-                send,
-                f'vllm:num_requests_running{{model_name="{self.model}"}} {self.slots.busy}.0\n'
-                f'vllm:num_requests_waiting{{model_name="{self.model}"}} {self.slots.waiting}.0\n',
-            )
+            await respond_text(send, self._measured() if self._metrics is None else self._metrics)
         else:
             await respond(send, {"detail": "Not Found"}, 404)
+
+    def _measured(self) -> str:
+        """Give vLLM's metrics, as far as this server has what they measure, and a few that are not read."""
+        slots = self.slots
+        values = {
+            "num_requests_running": slots.busy,
+            "num_requests_waiting": slots.waiting,
+            "kv_cache_usage_perc": slots.busy / slots.count,
+            "prompt_tokens_total": self.counts["prompt tokens"],
+            "prompt_tokens_created": 1.7e9,
+            "generation_tokens_total": self.counts["completion tokens"],
+            "prefix_cache_queries_total": self.counts["prompt tokens"],
+            "prefix_cache_hits_total": self.counts["cached tokens"],
+            'request_queue_time_seconds_bucket{le="+Inf"': slots.begun,
+            "request_queue_time_seconds_sum": slots.queued_seconds,
+            "request_queue_time_seconds_count": slots.begun,
+        }
+        lines = ["# HELP python_info Python platform information", 'python_info{version="3.12.1"} 1.0']
+        for name, value in values.items():
+            labels = f'{"," if "{" in name else "{"}engine="0",model_name="{self.model}"}}'
+            lines += [f"# HELP vllm:{name.partition('{')[0]} Words.", f"vllm:{name}{labels} {float(value)}"]
+        return "\n".join(lines) + "\n"
 
     async def _chat(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
@@ -294,6 +322,9 @@ class ModelServer:
             return 404, f"The model `{payload.get('model')}` does not exist."
         if payload.get("n", 1) > 1 and self._choices == "refuse":
             return 400, "Only one completion choice is allowed: n must be 1"
+        if self.slots.busy + self.slots.waiting + payload.get("n", 1) > self._admits:
+            self._note("turned away")
+            return 429, "Too many requests"
         prompt, most = prompt_tokens(payload), tokens_allowed(payload)
         if prompt + (most or 1) > self._context:
             return 400, (
@@ -309,6 +340,8 @@ class ModelServer:
         choices = await asyncio.gather(*(self._choice(payload, index) for index in range(count)))
         prompt = prompt_tokens(payload)
         written = sum(tokens for _, tokens in choices)
+        cached = self._cached(payload)
+        self.counts.update({"prompt tokens": prompt, "completion tokens": written, "cached tokens": cached})
         return {
             "id": f"chatcmpl-{self._asked}",
             "object": "chat.completion",
@@ -319,7 +352,7 @@ class ModelServer:
                 "prompt_tokens": prompt,
                 "completion_tokens": written,
                 "total_tokens": prompt + written,
-                "prompt_tokens_details": {"cached_tokens": self._cached(payload)},
+                "prompt_tokens_details": {"cached_tokens": cached},
             },
         }
 
@@ -464,6 +497,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--mean", type=float, default=0.5, help="mean latency of a sample in seconds")
     parser.add_argument("--sigma", type=float, default=0.6, help="spread of its logarithm")
+    parser.add_argument("--admits", type=int, default=1 << 30, help="samples it takes on at a time")
     parser.add_argument("--characters", type=int, default=800, help="length of each answer")
     options = parser.parse_args()
     text = ("def f(x):\n    return x\n" * options.characters)[: options.characters]
@@ -472,6 +506,7 @@ def main() -> None:
         slots=options.slots,
         seed=options.seed,
         latency=lognormal(options.mean, options.sigma),
+        admits=options.admits,
         keep_payloads=False,
     ) as server:
         print(server.url, flush=True)

@@ -11,40 +11,67 @@ from itertools import count
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
+from hypotheses.models.adaptive import AdaptiveLimit
 from hypotheses.models.chat import ChatEndpoint, ModelDownError
 from hypotheses.models.circuit_breaker import CircuitBreaker
+
+Ending = Literal["answered", "refused", "overloaded", "failed", "unknown"]
+"""How a request ended. ``refused``: this one alone, for what it asked; ``unknown``: it was not waited for."""
 
 
 class Line:
     """An endpoint, and what we know of it.
 
-    ``free`` counts samples that may still be asked for, ``most`` those that it gives in one request, as far
-    as is known. ``outstanding`` are the tokens it may still have to read or write for us.
+    ``limit`` is how many samples may be under way there, ``in_flight`` how many are, ``gives`` how many it
+    gives in one request, as far as is known. ``outstanding`` are the tokens it may still have to read or
+    write for us.
     """
 
     def __init__(self, endpoint: ChatEndpoint, concurrency: int, breaker: CircuitBreaker) -> None:
         self.endpoint = endpoint
-        self.free = concurrency
-        self.most = concurrency if getattr(endpoint, "multiple", True) else 1
+        self.limit = AdaptiveLimit(concurrency)
+        self.in_flight = 0
+        self.gives: float = math.inf if getattr(endpoint, "multiple", True) else 1
         self.outstanding = 0.0
         self.breaker = breaker
         self.paused_until = -math.inf
+        self.overloaded_since: float | None = None
+        """Since when it has refused all that it has answered; ``None`` if it has not."""
+        self.refusals = 0
+        """How often since then, though it was asked for no more than one sample."""
         self.trouble = ""
+
+    @property
+    def free(self) -> int:
+        """How many samples may still be asked for; below 0 after the limit was lowered."""
+        return self.limit.room - self.in_flight
 
     @property
     def ready_at(self) -> float:
         """From when on it may be asked, by the clock of the event loop."""
         return max(self.breaker.ready_at, self.paused_until)
 
+    @property
+    def down_since(self) -> float | None:
+        """Since when it has been of no use; ``None`` if it may be at work."""
+        if self.breaker.down_since is not None:
+            return self.breaker.down_since
+        return None if self.in_flight else self.overloaded_since
+
+    def portion(self, samples: int) -> int:
+        """How many of ``samples`` one request is for: all, where the endpoint may give so many."""
+        return int(min(samples, self.gives, self.limit.room))
+
 
 @dataclass(eq=False, slots=True)
 class Lease:
-    """The right to ask an endpoint once for so many samples."""
+    """The right to ask an endpoint once for so many samples; ``cuts`` tells when it began."""
 
     line: Line
     samples: int
     tokens: float
     probe: bool
+    cuts: int
 
 
 class Ticket(NamedTuple):
@@ -67,9 +94,10 @@ class _Waiter:
 class Balancer:
     """Gives each request to the endpoint with the fewest outstanding tokens that has room for it.
 
-    Room is counted in samples. Requests are served by their tickets: nobody overtakes one who waits for the
-    same endpoint, and who comes back to try again keeps the place. Endpoints whose circuit breaker is open
-    are left alone; where all are, requests wait for a probe to succeed, at most ``patience`` seconds.
+    Room is counted in samples; an overloaded endpoint has less of it (``AdaptiveLimit``). Requests are served
+    by their tickets: nobody overtakes one who waits for the same endpoint, and who comes back to try again
+    keeps the place. Endpoints whose circuit breaker is open are left alone, and for growing times those that
+    refuse all for an overload; where all are down, requests wait at most ``patience`` seconds.
     """
 
     def __init__(
@@ -81,20 +109,52 @@ class Balancer:
         failures: int,
         cool_down: float,
         patience: float,
+        backoff: float,
     ) -> None:
         self.lines = [
             Line(endpoint, concurrency, CircuitBreaker(failures, cool_down)) for endpoint in endpoints
         ]
         self._model = model
         self._patience = patience
+        self._backoff = backoff
+        self._cool_down = cool_down
         self._tickets = count()
         self._queue: list[_Waiter] = []
         self._timer: asyncio.TimerHandle | None = None
 
     @property
-    def most(self) -> int:
-        """How many samples any endpoint gives in one request."""
-        return min(line.most for line in self.lines)
+    def under_way(self) -> int:
+        """How many samples the endpoints were asked for and have not given."""
+        return sum(line.in_flight for line in self.lines)
+
+    @property
+    def waiting(self) -> int:
+        """How many samples wait for room."""
+        return sum(waiter.samples for waiter in self._queue if not waiter.turn.done())
+
+    @property
+    def limits(self) -> tuple[float, ...]:
+        """How many samples may be under way at each endpoint."""
+        return tuple(line.limit.value for line in self.lines)
+
+    def set_share(self, samples: int) -> None:
+        """Change the most samples that may be under way at each endpoint; what is under way goes on."""
+        for line in self.lines:
+            line.limit.set_most(samples)
+        if self._queue:
+            self._dispatch()
+
+    def overloaded(self, endpoint: str | int) -> None:
+        """Cut the limit of an endpoint, by its name or index, whose server has a queue."""
+        if isinstance(endpoint, int):
+            named = self.lines[endpoint : endpoint + 1] if endpoint >= 0 else []
+        else:
+            named = [line for line in self.lines if line.endpoint.name == endpoint]
+        if not named:
+            names = ", ".join(line.endpoint.name for line in self.lines)
+            raise ValueError(f"{self._model} has no endpoint {endpoint!r}; it has {names}")
+        for line in named:
+            line.limit.overloaded()
 
     def ticket(self) -> Ticket:
         """Give a place in the queue, behind all others."""
@@ -135,7 +195,7 @@ class Balancer:
     def give_back(
         self,
         lease: Lease,
-        outcome: Literal["alive", "failed", "unknown"],
+        outcome: Ending,
         trouble: str = "",
         pause: float | None = None,
     ) -> None:
@@ -144,20 +204,36 @@ class Balancer:
         ``pause`` is for how many seconds the endpoint wants to be left alone: no sign that it is broken.
         """
         line = lease.line
-        line.free += lease.samples
-        line.outstanding -= lease.tokens
         now = asyncio.get_running_loop().time()
-        if outcome == "alive":
+        if outcome == "answered":
+            line.limit.answered(lease.cuts, lease.samples, line.in_flight)
+        line.in_flight -= lease.samples
+        line.outstanding -= lease.tokens
+        if outcome in ("answered", "refused"):
             line.breaker.succeed()
+            line.overloaded_since, line.refusals = None, 0
         elif outcome == "failed" and pause is None:
             line.breaker.fail(now, probe=lease.probe)
         elif lease.probe:
             line.breaker.abandon()
+        if outcome == "overloaded" and line.limit.overloaded(lease.cuts):
+            pause = self._refused(line, now, pause)
         if pause is not None:
             line.paused_until = max(line.paused_until, now + min(pause, self._patience))
         if trouble:
             line.trouble = trouble
         self._dispatch()
+
+    def _refused(self, line: Line, now: float, pause: float | None) -> float | None:
+        """Say for how long an endpoint is left alone that was just cut and perhaps wants a ``pause``."""
+        if line.overloaded_since is None:
+            line.overloaded_since = now
+            return pause  # to ask for less may do
+        own = self._backoff
+        if line.limit.room == 1:
+            line.refusals += 1
+            own = min(self._cool_down, own * 2.0 ** min(line.refusals - 1, 60))
+        return max(pause or 0.0, own)
 
     def _dispatch(self) -> None:
         """Serve whoever can be served, in order of the tickets."""
@@ -172,7 +248,7 @@ class Balancer:
             ready = [line for line in self.lines if line.ready_at <= now]
             wanted = [line for line in ready if line not in waiter.avoid] or ready
             fitting = [
-                line for line in wanted if line not in claimed and line.free >= min(waiter.samples, line.most)
+                line for line in wanted if line not in claimed and line.free >= line.portion(waiter.samples)
             ]
             if fitting:
                 del self._queue[position]
@@ -186,11 +262,11 @@ class Balancer:
         self._set_timer(now)
 
     def _lease(self, line: Line, waiter: _Waiter) -> Lease:
-        samples = min(waiter.samples, line.most)
+        samples = line.portion(waiter.samples)
         tokens = waiter.prompt_tokens + samples * waiter.max_tokens
-        line.free -= samples
+        line.in_flight += samples
         line.outstanding += tokens
-        return Lease(line, samples, tokens, line.breaker.begin())
+        return Lease(line, samples, tokens, line.breaker.begin(), line.limit.cuts)
 
     def _set_timer(self, now: float) -> None:
         """See to it that those who wait are looked at again when something changes by itself."""
@@ -207,6 +283,7 @@ class Balancer:
 
     def _wake(self) -> None:
         self._timer = None
+        self._dispatch()  # first, for a pause may end at the moment at which patience does
         now = asyncio.get_running_loop().time()
         waiting = []
         for waiter in self._queue:
@@ -216,15 +293,16 @@ class Balancer:
             else:
                 waiter.turn.set_exception(self._all_down())
         self._queue = waiting
-        self._dispatch()
+        self._set_timer(now)
 
     def _deadline(self, waiter: _Waiter) -> float | None:
         """When a request has waited long enough for endpoints that are all down; ``None`` if one is not."""
         latest = waiter.ticket.since
         for line in self.lines:
-            if line.breaker.down_since is None:
+            since = line.down_since
+            if since is None:
                 return None
-            latest = max(latest, line.breaker.down_since)
+            latest = max(latest, since)
         return latest + self._patience
 
     def _all_down(self) -> ModelDownError:

@@ -140,7 +140,8 @@ class EndpointError(Exception):
     """A request failed. The client turns it into another try, or into a ``ModelError``.
 
     ``retryable`` says whether the same request may succeed later, ``retry_after`` after how many seconds the
-    endpoint wants it; ``overflow`` that the prompt is longer than the model's context.
+    endpoint wants it; ``overflow`` that the prompt is longer than the model's context; ``overloaded`` that
+    the endpoint has more to do than it can, which is no sign that it is broken.
     """
 
     def __init__(
@@ -150,11 +151,13 @@ class EndpointError(Exception):
         retryable: bool,
         retry_after: float | None = None,
         overflow: bool = False,
+        overloaded: bool = False,
     ) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.retry_after = retry_after
         self.overflow = overflow
+        self.overloaded = overloaded
 
 
 class ModelDownError(ModelError):

@@ -40,12 +40,12 @@ it stopped, or, where its endpoint cannot do that, as ``retry``: it is asked aga
 class ClientConfig:
     """How a model is asked.
 
-    ``concurrency``       samples in flight per endpoint
+    ``concurrency``       samples in flight per endpoint, as long as it is not overloaded
     ``timeout``           seconds that one request may take
-    ``attempts``          how often a request is tried in all
+    ``attempts``          how often a request is tried in all, overloads aside
     ``backoff``           before another try, a random time below this many seconds, doubled each time …
     ``max_backoff``       … up to this many
-    ``patience``          seconds that endpoints may be down, or ask us to wait
+    ``patience``          seconds that endpoints may be down or overloaded, or ask us to wait
     ``failures``          in a row after which an endpoint is left alone …
     ``cool_down``         … for this many seconds
     ``truncation``        what is done about completions that were cut off
@@ -121,6 +121,7 @@ class ModelClient:
             failures=config.failures,
             cool_down=config.cool_down,
             patience=config.patience,
+            backoff=config.backoff,
         )
         trying = Trying(config.attempts, config.timeout, config.backoff, config.max_backoff, config.patience)
         waits = random or Random()  # noqa: S311 - no secret
@@ -155,6 +156,36 @@ class ModelClient:
                     yield result
         finally:
             await _stop([delivery])
+
+    def set_share(self, samples: int) -> None:
+        """Change how many samples may be in flight per endpoint: this client's share of what it can do.
+
+        What is under way goes on. Raises ``ValueError`` below 1.
+        """
+        self._balancer.set_share(samples)
+
+    def overloaded(self, endpoint: str | int) -> None:
+        """Ask less of an endpoint, by its name or index, for requests queue up in its server.
+
+        Said again, it counts once something has come back that was asked for since. Raises ``ValueError``
+        where there is no such endpoint.
+        """
+        self._balancer.overloaded(endpoint)
+
+    @property
+    def under_way(self) -> int:
+        """How many samples the endpoints are at."""
+        return self._balancer.under_way
+
+    @property
+    def waiting(self) -> int:
+        """How many samples wait for room at an endpoint."""
+        return self._balancer.waiting
+
+    @property
+    def limits(self) -> tuple[float, ...]:
+        """How many samples may be under way at each endpoint, as far as is known now."""
+        return self._balancer.limits
 
     async def aclose(self) -> None:
         """Stop what is under way and close the endpoints. Closing twice does no harm."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import pairwise
 from random import Random
 
 from hypotheses.budget import Ledger
 from hypotheses.hypothesis import Completion
-from hypotheses.models.balancing import Balancer, Lease, Line, Ticket
+from hypotheses.models.balancing import Balancer, Ending, Lease, Line, Ticket
 from hypotheses.models.chat import Answer, ChatRequest, ContextOverflowError, EndpointError, ModelDownError
 from sandboxes.errors import ModelError
 
@@ -36,9 +37,9 @@ Outcome = Completion | Missing | Exception
 class Trying:
     """How often, and how patiently, a request is tried.
 
-    ``attempts`` in all, each ended after ``timeout`` seconds; between two a random time below ``backoff``
+    ``attempts`` that fail, each ended after ``timeout`` seconds; between two a random time below ``backoff``
     seconds, doubled each time up to ``max_backoff``; what an endpoint wants us to wait is waited up to
-    ``patience`` seconds.
+    ``patience`` seconds, and for so long an overloaded one is tried, however often that is.
     """
 
     attempts: int
@@ -83,6 +84,21 @@ class Asker:
             self.failed = sample if self.failed is None else self.failed
         if (failure or not self.waiting) and not self.done.done():
             self.done.set_result(failure)
+
+
+@dataclass(slots=True)
+class _Tries:
+    """How it went with a request so far.
+
+    ``count`` is how often it was asked in vain, overloads and ``failures`` together, and ``lines`` are the
+    endpoints that were asked since there was last another to ask instead. An overload is waited for until
+    ``patient_until``.
+    """
+
+    lines: set[Line] = field(default_factory=set)
+    count: int = 0
+    failures: int = 0
+    patient_until: float = math.inf
 
 
 class _Flight:
@@ -236,16 +252,14 @@ class Flights:
 
     async def _ask(self, flight: _Flight) -> Sequence[Outcome]:
         """Ask until there is an answer, of one endpoint or another."""
-        tried: set[Line] = set()
-        attempt = 0
+        tries = _Tries()
         while True:
-            attempt += 1
             lease = await self._balancer.take(
                 len(flight.samples),
                 flight.prompt_tokens,
                 flight.request.sampling.max_tokens,
                 flight.ticket,
-                tried,
+                tries.lines,
             )
             self._fit(flight, lease.samples)
             try:
@@ -255,10 +269,9 @@ class Flights:
             else:
                 return self._receive(lease.line, flight, answer)
             if len(flight.samples) > 1 and not failure.retryable and _names_n(failure):
-                lease.line.most = 1
+                lease.line.gives = 1
                 return [Missing.AGAIN] * len(flight.samples)
-            tried.add(lease.line)
-            await self._wait(lease.line, failure, attempt, tried)
+            await self._wait(lease.line, failure, tries)
 
     async def _ask_once(self, lease: Lease, flight: _Flight) -> Answer:
         line, give_back = lease.line, self._balancer.give_back
@@ -273,9 +286,10 @@ class Flights:
             raise
         except EndpointError as error:
             if error.retryable:
-                give_back(lease, "failed", _line(error), error.retry_after)
+                outcome: Ending = "overloaded" if error.overloaded else "failed"
+                give_back(lease, outcome, _line(error), error.retry_after)
             else:
-                give_back(lease, "alive", _line(error))
+                give_back(lease, "refused", _line(error))
             raise
         except TimeoutError:
             trouble = f"no answer within {self._trying.timeout:g} s"
@@ -284,7 +298,7 @@ class Flights:
         except Exception:  # a mistake in the endpoint's own code, say: for whoever asked to see
             give_back(lease, "unknown")
             raise
-        give_back(lease, "alive")
+        give_back(lease, "answered")
         return answer
 
     def _receive(self, line: Line, flight: _Flight, answer: Answer) -> Sequence[Outcome]:
@@ -292,36 +306,46 @@ class Flights:
         given = len(answer.choices)
         exhaustible = getattr(line.endpoint, "exhaustible", False)
         if given < wanted and not exhaustible:
-            line.most = min(line.most, given)
+            line.gives = min(line.gives, given)
         paid = replace(_together(flight.wasted, answer), choices=answer.choices[:wanted])
         request = replace(flight.request, first=flight.samples[0], n=wanted)
         completions = self._read(request, flight.key, paid)
         rest = Missing.ABSENT if exhaustible else Missing.AGAIN
         return [*completions, *[rest] * (wanted - len(completions))]
 
-    async def _wait(self, line: Line, failure: EndpointError, attempt: int, tried: set[Line]) -> None:
+    async def _wait(self, line: Line, failure: EndpointError, tries: _Tries) -> None:
         """Wait before another try, or raise ``ModelError`` where there is no sense in one."""
         name, trouble, trying = line.endpoint.name, _line(failure), self._trying
         if failure.overflow:
             raise ContextOverflowError(f"{name}: {trouble}: shorten the prompt, or take a longer context")
         if not failure.retryable:
             raise ModelError(f"{name} refuses: {trouble}")
-        if attempt >= trying.attempts:
-            times = "once" if attempt == 1 else f"{attempt} times"
+        now = asyncio.get_running_loop().time()
+        tries.lines.add(line)
+        tries.count += 1
+        if failure.overloaded:
+            tries.patient_until = min(tries.patient_until, now + trying.patience)
+            ends = tries.count >= trying.attempts and now >= tries.patient_until
+        else:
+            tries.failures += 1
+            ends = tries.failures >= trying.attempts
+        if ends:
+            times = "once" if tries.count == 1 else f"{tries.count} times"
             raise ModelDownError(f"asked {times} in vain, last {name}: {trouble}: see whether it works")
-        if self._balancer.others(tried):
+        if self._balancer.others(tries.lines):
             return
-        tried.clear()
+        tries.lines.clear()
         wish = failure.retry_after or 0.0
         if wish > trying.patience:
             raise ModelDownError(
                 f"{name} wants to be asked again in {wish:.0f} s only ({trouble}): "
                 f"come back later, or have more patience than {trying.patience:g} s"
             )
-        await asyncio.sleep(wish + self._random.uniform(0, self._backoff(attempt)))
+        # For an overload the balancer has everybody wait; the random part keeps several clients apart.
+        await asyncio.sleep(wish + self._random.uniform(0, self._backoff(tries.failures)))
 
-    def _backoff(self, attempt: int) -> float:
-        return min(self._trying.max_backoff, self._trying.backoff * 2.0 ** min(attempt - 1, 60))
+    def _backoff(self, failures: int) -> float:
+        return min(self._trying.max_backoff, self._trying.backoff * 2.0 ** min(max(failures - 1, 0), 60))
 
 
 def _together(one: Answer, other: Answer) -> Answer:

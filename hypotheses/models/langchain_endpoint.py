@@ -50,6 +50,7 @@ _FINISHES: Mapping[str, Finish] = {
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
 }
 _RETRYABLE = frozenset({408, 409, 425, 429})
+_OVERLOADED = frozenset({429, 503, 529})
 _OVERFLOW = re.compile(
     r"context.?(length|window|size)|prompt is too long|input is too long|too many (input )?tokens"
     r"|exceeds? the (available context|maximum number of (input )?tokens)",
@@ -104,6 +105,11 @@ class EndpointSettings:
     max_bytes: int = 16_000_000
     logprobs: bool = False
     omit: tuple[str, ...] = ()
+
+
+def key_variables(provider: str) -> list[str]:
+    """Give the environment variables in which a provider's keys are found."""
+    return _KEYS.get(provider, f"{provider.upper()}_API_KEY").split(" and ")
 
 
 def open_endpoints(
@@ -238,7 +244,12 @@ class LangChainEndpoint:
         elif status == 429 and "insufficient_quota" in said:
             cure = f"the account of {key} has no credit left"
         elif status in _RETRYABLE or status >= 500:
-            return EndpointError(said, retryable=True, retry_after=_retry_after(headers))
+            return EndpointError(
+                said,
+                retryable=True,
+                retry_after=_retry_after(headers),
+                overloaded=status in _OVERLOADED,
+            )
         elif status in (400, 413, 422) and _OVERFLOW.search(said):
             overflow = True
         elif status in (400, 404) and _WRONG_MODEL.search(said):

@@ -102,7 +102,7 @@ def test_what_passes_is_asked_again_and_answered(fault):
 def test_what_does_not_pass_is_an_error_that_names_server_and_cause(fault):
     store = Kept()
     with ModelServer(faults=[fault] * 9) as server:
-        error = failing(server, ask(), store=store, seconds=0.3, attempts=3)
+        error = failing(server, ask(), store=store, seconds=0.3, attempts=3, patience=0.0)
     assert server.url in str(error)
     assert server.counts["asked"] == 3
     assert not store.completions
@@ -115,6 +115,27 @@ def test_the_time_a_server_asks_for_is_waited():
         assert time.monotonic() - started >= 0.4
     assert len(completions) == 1
     assert server.counts["asked"] == 2
+
+
+def test_an_overloaded_server_is_asked_less_until_it_copes():
+    async def run(server):
+        address = ModelAddress.parse(f"vllm:tiny@{server.url}")
+        config = ClientConfig(**QUICK | {"concurrency": 64, "failures": 1, "backoff": 0.01, "attempts": 1})
+        client = ModelClient("tiny", open_endpoints(address), config=config, random=random.Random(0))
+
+        async def one(number):
+            return [completion async for completion in client.sample(ask(2, f"task {number}"), Ledger())]
+
+        answers = await asyncio.gather(*(one(number) for number in range(60)))
+        limit = client.limits[0]
+        await client.aclose()
+        return answers, limit
+
+    with ModelServer(admits=8, latency=lambda dice: dice.uniform(0.01, 0.02)) as server:
+        answers, limit = asyncio.run(run(server))
+    assert [[completion.sample for completion in answer] for answer in answers] == [[0, 1]] * 60
+    assert server.counts["turned away"] > 0
+    assert limit < 32
 
 
 def test_an_hour_is_not_waited():

@@ -163,6 +163,7 @@ def test_what_may_pass_is_worth_another_try(status):
         error = refused(server)
     assert error.retryable
     assert error.retry_after is None
+    assert error.overloaded == (status in (429, 503, 529))
     assert str(error) == f"something broke (HTTP {status})"
     assert server.counts["asked"] == 1  # the SDK itself tries only once
 
