@@ -14,37 +14,69 @@ from pathlib import Path
 from typing import Any
 
 
+class PostgreSQL:
+    """A server in a folder of its own, which listens on a socket there alone."""
+
+    def __init__(self, folder: Path, binaries: Path) -> None:
+        """Start it, with the settings that it comes with."""
+        account: dict[str, Any] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        for parent in (folder, *folder.parents):  # or the server, being nobody, could not get there
+            if os.getuid() == 0 and parent.stat().st_uid == 0 and parent.name.startswith("ich"):
+                parent.chmod(0o755)
+        if os.getuid() == 0:  # PostgreSQL refuses to run as root
+            nobody = pwd.getpwnam("nobody")
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+            account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        self._quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, **account}
+        self._folder = folder
+        self._control = [binaries / "pg_ctl", "-D", folder / "data", "-w"]
+        initdb = ["-D", folder / "data", "-U", "induce", "-A", "trust", "-E", "UTF8", "--locale=C"]
+        subprocess.run([binaries / "initdb", *initdb], check=True, **self._quiet)
+        self._start()
+
+    @property
+    def address(self) -> str:
+        """The address of its first database."""
+        return f"postgresql+psycopg://induce@/postgres?host={self._folder}"
+
+    def restart(self) -> None:
+        """Stop it at once, as a crash would, and start it again."""
+        self._stop()
+        self._start()
+
+    def stop(self) -> None:
+        """Stop it, and remove its folder."""
+        self._stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self) -> None:
+        options = f"-k {self._folder} -c listen_addresses=''"
+        command = [*self._control, "-l", self._folder / "log", "-o", options, "start"]
+        subprocess.run(command, check=True, **self._quiet)
+
+    def _stop(self) -> None:
+        subprocess.run([*self._control, "-m", "immediate", "stop"], check=True, **self._quiet)
+
+
+def start_postgresql(folder: Path) -> PostgreSQL | None:
+    """Start a server; ``None`` where there is no PostgreSQL, or no psycopg."""
+    binaries = find_binaries()
+    return None if binaries is None or find_spec("psycopg") is None else PostgreSQL(folder, binaries)
+
+
 @contextmanager
 def postgresql_server() -> Iterator[str | None]:
-    """Start a server with the settings it comes with, and give the address of its first database.
+    """Start a server, and give the address of its first database; ``None`` where there is no PostgreSQL.
 
-    Gives ``None`` where there is no PostgreSQL, or no psycopg. The server listens on a socket in its own
-    folder alone, and all is gone at the end.
+    All is gone at the end.
     """
-    binaries = find_binaries()
-    if binaries is None or find_spec("psycopg") is None:
-        yield None
-        return
-    folder = Path(tempfile.mkdtemp(prefix="induce-pg-"))
-    account: dict[str, Any] = {}
-    if os.getuid() == 0:  # PostgreSQL refuses to run as root
-        nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, **account}
-    data = folder / "data"
-    control = [binaries / "pg_ctl", "-D", data, "-w"]
-    options = f"-k {folder} -c listen_addresses=''"
+    server = start_postgresql(Path(tempfile.mkdtemp(prefix="induce-pg-")))
     try:
-        initdb = ["-D", data, "-U", "induce", "-A", "trust", "-E", "UTF8", "--locale=C"]
-        subprocess.run([binaries / "initdb", *initdb], check=True, **quiet)
-        subprocess.run([*control, "-l", folder / "log", "-o", options, "start"], check=True, **quiet)
-        try:
-            yield f"postgresql+psycopg://induce@/postgres?host={folder}"
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, **quiet)
+        yield server and server.address
     finally:
-        shutil.rmtree(folder)
+        if server is not None:
+            server.stop()
 
 
 def find_binaries() -> Path | None:

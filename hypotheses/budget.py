@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from hypotheses.hypothesis import Completion
 
@@ -68,6 +68,44 @@ class Cost:
         )
 
 
+class Account(Protocol):
+    """What a ledger's spending counts against as well, such as the budget of a whole run.
+
+    It may stand in another process, shared by many: a ``Ledger`` of this one is only the simplest.
+    """
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The time that is left; ``None`` without a limit."""
+        ...
+
+    @property
+    def limits_money(self) -> bool:
+        """Whether money is limited."""
+        ...
+
+    @property
+    def refused(self) -> str:
+        """Which limit refused something altogether, in words; empty as long as none did."""
+        ...
+
+    async def admit(self, samples: int, shared: Cost, each: Cost) -> int:
+        """Wait for our turn, and reserve ``shared`` plus ``each`` for as many of ``samples`` as fit then."""
+        ...
+
+    def release(self, cost: Cost, *, ends: bool = True) -> None:
+        """Give back so much of a reservation, all that is left of it where that ``ends`` it."""
+        ...
+
+    def spend(self, cost: Cost) -> None:
+        """Count what was spent."""
+        ...
+
+    def take_program(self) -> bool:
+        """Count one more program, or say that the budget has none left."""
+        ...
+
+
 class _Waiting(NamedTuple):
     """A request that waits for its turn, whose result is how many samples it may ask for."""
 
@@ -95,7 +133,7 @@ class Ledger:
     def __init__(
         self,
         budget: Budget | None = None,
-        parent: Ledger | None = None,
+        parent: Account | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.budget = budget or Budget()
@@ -123,7 +161,8 @@ class Ledger:
     @property
     def limits_money(self) -> bool:
         """Whether money is limited, here or in the run, so that what a model charges has to be known."""
-        return any(ledger.budget.money is not None for ledger in self._chain())
+        above = self._parent is not None and self._parent.limits_money
+        return above or self.budget.money is not None
 
     @asynccontextmanager
     async def reserve(self, samples: int, shared: Cost, each: Cost) -> AsyncGenerator[int, None]:
@@ -134,26 +173,26 @@ class Ledger:
         what was really spent is for ``charge`` to say. Never wait for a second reservation inside a first
         one: it may be waiting for the first to end.
         """
-        held: list[tuple[Ledger, Cost]] = []
+        held: list[tuple[Account, Cost]] = []
         granted = samples
         try:
-            for ledger in self._chain():
-                if not granted:
+            for account in (self, self._parent):
+                if account is None or not granted:
                     break
-                granted = await ledger._admit(granted, shared, each)
+                granted = await account.admit(granted, shared, each)
                 if granted:
-                    held.append((ledger, shared + each.times(granted)))
+                    held.append((account, shared + each.times(granted)))
                 else:
-                    self.refused = ledger.refused
+                    self.refused = account.refused
             if granted < samples:  # the run's ledger may have granted less than the task's
                 exact = shared + each.times(granted) if granted else Cost()
-                for position, (ledger, cost) in enumerate(held):
-                    held[position] = (ledger, exact)
-                    ledger._release(cost - exact, ends=False)
+                for position, (account, cost) in enumerate(held):
+                    held[position] = (account, exact)
+                    account.release(cost - exact, ends=False)
             yield granted
         finally:
-            for ledger, cost in reversed(held):
-                ledger._release(cost)
+            for account, cost in reversed(held):
+                account.release(cost)
 
     def charge(self, completion: Completion) -> None:
         """Count a completion that was paid for, here and in the run's ledger."""
@@ -162,26 +201,28 @@ class Ledger:
             if completion.identity in self._charged:
                 return
             self._charged.add(completion.identity)
-        cost = Cost(completion.prompt_tokens, completion.completion_tokens, completion.money)
-        for ledger in self._chain():
-            ledger.spent += cost
+        self.spend(Cost(completion.prompt_tokens, completion.completion_tokens, completion.money))
+
+    def spend(self, cost: Cost) -> None:
+        """Count what was spent, here and in the run's ledger."""
+        self.spent += cost
+        if self._parent is not None:
+            self._parent.spend(cost)
 
     def take_program(self) -> bool:
         """Count one more program, or say that the budget has none left."""
-        chain = self._chain()
-        for ledger in chain:
-            if ledger.budget.programs is not None and ledger.programs >= ledger.budget.programs:
-                self.refused = "programs"
-                return False
-        for ledger in chain:
-            ledger.programs += 1
+        spent = self.budget.programs is not None and self.programs >= self.budget.programs
+        if spent or (self._parent is not None and not self._parent.take_program()):
+            self.refused = "programs"
+            return False
+        self.programs += 1
         return True
 
-    def _chain(self) -> list[Ledger]:
-        return [self, *(self._parent._chain() if self._parent else [])]
+    async def admit(self, samples: int, shared: Cost, each: Cost) -> int:
+        """Wait for our turn, and reserve what fits then; ``reserve`` is how to do that safely.
 
-    async def _admit(self, samples: int, shared: Cost, each: Cost) -> int:
-        """Wait for our turn, and reserve what fits then."""
+        What is given is not asked of the ledger above.
+        """
         waiting = _Waiting(asyncio.get_running_loop().create_future(), samples, shared, each)
         self._waiting.append(waiting)
         self._serve()
@@ -191,7 +232,7 @@ class Ledger:
             if waiting.turn.cancelled():
                 self._serve()  # whoever stands behind us may fit
             elif granted := waiting.turn.result():  # served and cancelled in one breath
-                self._release(waiting.cost(granted))
+                self.release(waiting.cost(granted))
             raise
 
     def _serve(self) -> None:
@@ -221,7 +262,8 @@ class Ledger:
         self._under_way += 1
         return granted
 
-    def _release(self, cost: Cost, *, ends: bool = True) -> None:
+    def release(self, cost: Cost, *, ends: bool = True) -> None:
+        """Give back so much of a reservation, all that is left of it where that ``ends`` it."""
         self._reserved -= cost
         if ends:
             self._under_way -= 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
 
-from hypotheses.budget import Ledger
+from hypotheses.budget import Account, Ledger
 from hypotheses.experience import Experience, Recollection
 from hypotheses.hypothesis import Solution, Trace
 from hypotheses.proposer import Implementer, Proposer
@@ -21,8 +22,11 @@ from sandboxes import Limits, Sandbox
 class Recorder(Protocol):
     """Keeps what happened on a task, all of it or nothing."""
 
-    def record(self, task: Task, trace: Trace, solution: Solution) -> None:
-        """Record a finished task. Raises ``RunLogError`` where it cannot be written."""
+    def record(self, task: Task, trace: Trace, solution: Solution) -> bool | None:
+        """Record a finished task; ``False`` says that somebody else's solution stands already.
+
+        Raises ``RunLogError`` where it cannot be written.
+        """
         ...
 
 
@@ -45,7 +49,7 @@ class Solver:
         limits: Limits | None = None,
         recorder: Recorder | None = None,
         packages: Mapping[str, frozenset[str]] | None = None,
-        ledger: Ledger | None = None,
+        ledger: Account | None = None,
         experience: Experience | None = None,
     ) -> None:
         self.proposer = proposer
@@ -57,7 +61,12 @@ class Solver:
         self.packages = packages or {}
         self.ledger = ledger or Ledger()
         self.experience = experience
-        self._threads = ThreadPoolExecutor(sandbox.concurrency, thread_name_prefix="induce-judge")
+        self._threads = _Judges(sandbox.concurrency)
+
+    @property
+    def judging(self) -> int:
+        """How many programs are being run, or wait for the sandbox."""
+        return self._threads.pending
 
     async def solve(self, task: Task) -> Solution:
         """Solve one task, record it, and return its solution.
@@ -74,9 +83,8 @@ class Solver:
         else:
             trace = Trace()
             solution = Solution(task.id, "infeasible", tuple(() for _ in task.queries), note=infeasible)
-        if self.recorder is not None:
-            self.recorder.record(task, trace, solution)
-        if self.experience is not None and infeasible is None:
+        stands = self.recorder is None or self.recorder.record(task, trace, solution) is not False
+        if self.experience is not None and infeasible is None and stands:
             await self.experience.learn(task, recollection, trace, solution)
         return solution
 
@@ -126,3 +134,24 @@ class Solver:
             self._threads,
             recollection,
         )
+
+
+class _Judges(ThreadPoolExecutor):
+    """Threads that count what they still have to do."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads, thread_name_prefix="induce-judge")
+        self.pending = 0
+        self._counting = threading.Lock()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        """Begin a piece of work as soon as there is a thread for it."""
+        future = super().submit(fn, *args, **named)
+        with self._counting:
+            self.pending += 1
+        future.add_done_callback(self._count_down)
+        return future
+
+    def _count_down(self, _done: Future[Any]) -> None:
+        with self._counting:
+            self.pending -= 1

@@ -144,7 +144,7 @@ def pool(
     for log in logs[1:]:
         if log.info.content_hash != logs[0].info.content_hash:
             raise RunLogError(
-                f"{logs[0].path} and {log.path} cannot be pooled, for their tasks differ; "
+                f"{logs[0].path} and {log.address} cannot be pooled, for their tasks differ; "
                 "pool runs over the same tasks"
             )
     ks = _checked(ks)

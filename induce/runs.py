@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import secrets
 import shlex
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from hypotheses.run_log import RunInfo, RunLog
@@ -24,6 +26,11 @@ from sandboxes import Limits, RunLogError, TaskFormatError
 
 SUFFIX = ".sqlite"
 
+BATCH_BEGAN = "began"
+"""What the timeline of a batch begins with."""
+
+LOOKED_UP_AT_ONCE = 64
+
 BadTaskHandler = Callable[[TaskFormatError], None]
 
 
@@ -35,16 +42,47 @@ class Run:
     tasks: TaskSet
     proposer: WiredProposer
     settings: Settings
+    address: str
+    """What opens the log again: its path, or where it is on a server, as the user gave it."""
 
-    def unfinished(self) -> Iterator[Task]:
-        """Yield the tasks that have no solution in the log yet."""
-        return (task for task in self.tasks if not self.log.finished(task.id))
+    @property
+    def name(self) -> str:
+        """How the run is called."""
+        return self.log.name
+
+    @property
+    def total(self) -> int:
+        """How many tasks it has."""
+        return self.log.info.tasks
+
+    def unfinished(self, log: RunLog | None = None, first: Sequence[str] = ()) -> Iterator[Task]:
+        """Yield the tasks that have no solution yet in the log, or in ``log``, which is the same run's.
+
+        Those whose ids are like one of ``first``, a shell's patterns, come before the others.
+        """
+        reader = log or self.log
+        tasks = _first(self.tasks, first) if first else iter(self.tasks)
+        while page := list(itertools.islice(tasks, LOOKED_UP_AT_ONCE)):
+            finished = reader.finished_among([task.id for task in page])
+            yield from (task for task in page if task.id not in finished)
+
+
+def _first(tasks: TaskSet, patterns: Sequence[str]) -> Iterator[Task]:
+    """Yield all tasks, those first that are like a pattern: the source is read twice, and nothing kept."""
+
+    def preferred(task: Task) -> bool:
+        return any(fnmatchcase(task.id, pattern) for pattern in patterns)
+
+    yield from (task for task in tasks if preferred(task))
+    yield from (task for task in tasks if not preferred(task))
 
 
 def start_run(
-    tasks: TaskSet, count: int, proposer_spec: str | None, settings: Settings, path: Path | None = None
+    tasks: TaskSet, count: int, proposer_spec: str | None, settings: Settings, path: str | Path | None = None
 ) -> Run:
     """Start a run of ``count`` tasks in a new log, in the runs folder unless ``path`` says where.
+
+    ``path`` may also be an address on a PostgreSQL server.
 
     ``proposer_spec`` is who proposes; ``None``: the recipe of the settings.
     """
@@ -61,7 +99,8 @@ def start_run(
         settings=settings.model_dump(mode="json"),
         induce_version=__version__,
     )
-    return Run(RunLog.create(path or _new_path(settings), info), tasks, proposer, settings)
+    address = str(path or _new_path(settings))
+    return Run(RunLog.create(address, info), tasks, proposer, settings, address)
 
 
 def _at_its_clock(settings: Settings) -> Settings:
@@ -74,7 +113,7 @@ def _at_its_clock(settings: Settings) -> Settings:
 
 
 def resume_run(
-    path: Path,
+    path: str | Path,
     on_bad: BadTaskHandler,
     source: str | None = None,
     present: Settings | None = None,
@@ -109,7 +148,7 @@ def resume_run(
                 f"the transcript of {info.proposer} has changed since the run {path} began; put it back"
             )
         on_error.pop_all()
-    return Run(log, tasks, proposer, settings)
+    return Run(log, tasks, proposer, settings, str(path))
 
 
 def replay_run(log: RunLog, path: Path, on_bad: BadTaskHandler, source: str | None, present: Settings) -> Run:
@@ -127,7 +166,7 @@ def replay_run(log: RunLog, path: Path, on_bad: BadTaskHandler, source: str | No
     tasks = reload_tasks(log, on_bad, source)
     if make_proposer(log.info.proposer, settings).content_hash != log.info.proposer_hash:
         raise RunLogError(
-            f"the transcript of {log.info.proposer} has changed since the run {log.path} began; put it back"
+            f"the transcript of {log.info.proposer} has changed since the run {log.address} began; put it back"
         )
     return start_run(tasks, log.info.tasks, log.info.proposer, settings, path)
 
@@ -145,14 +184,14 @@ def reload_tasks(log: RunLog, on_bad: BadTaskHandler, source: str | None = None)
     try:
         tasks = load_tasks(source or info.source, **options, skip_bad=skip_bad)
     except TypeError as error:
-        raise RunLogError(f"{log.path} is damaged: it names unknown options of its tasks") from error
+        raise RunLogError(f"{log.address} is damaged: it names unknown options of its tasks") from error
     except TaskFormatError as error:
         raise RunLogError(
-            f"{error}; if the tasks of {log.path} have moved, say where with --tasks"
+            f"{error}; if the tasks of {log.address} have moved, say where with --tasks"
         ) from error
     if tasks.content_hash() != info.content_hash:
         raise RunLogError(
-            f"the tasks in {tasks.source} are not those the run {log.path} was started with "
+            f"the tasks in {tasks.source} are not those the run {log.address} was started with "
             "(their content hash differs); put them back, or name the right ones with --tasks"
         )
     return tasks
@@ -162,14 +201,20 @@ def _settings_of(log: RunLog, present: Settings) -> Settings:
     try:
         recorded = Settings.model_validate(log.info.settings)
     except ValueError as error:
-        raise RunLogError(f"{log.path} holds settings that this induce does not know") from error
+        raise RunLogError(f"{log.address} holds settings that this induce does not know") from error
     here = ("address", "concurrency", "timeout", "attempts", "patience")  # the rest is part of the record
     model = recorded.model.model_copy(update={name: getattr(present.model, name) for name in here})
     memory = recorded.memory.model_copy(
         update={"address": present.memory.address, "embedder": present.memory.embedder}
     )
     return recorded.model_copy(
-        update={"sandbox": present.sandbox, "runs": present.runs, "model": model, "memory": memory}
+        update={
+            "sandbox": present.sandbox,
+            "runs": present.runs,
+            "cluster": present.cluster,
+            "model": model,
+            "memory": memory,
+        }
     )
 
 
@@ -211,12 +256,12 @@ def _check_model(log: RunLog, settings: Settings) -> None:
     present = settings.model.address
     if present is None:
         raise RunLogError(
-            f"{log.path} was made with the model {recorded.spec}; if you trust that address, go on with "
+            f"{log.address} was made with the model {recorded.spec}; if you trust that address, go on with "
             f"--model {shlex.quote(recorded.spec)}"
         )
     if ModelSource.parse(present).name != recorded.name:
         raise RunLogError(
-            f"{log.path} was made with the model {recorded.name}, not {ModelSource.parse(present).name}; "
+            f"{log.address} was made with the model {recorded.name}, not {ModelSource.parse(present).name}; "
             "name where that model is with --model"
         )
 
@@ -225,8 +270,24 @@ def model_of(log: RunLog) -> ModelSource:
     """Give the model that a run was started with."""
     address = log.info.settings.get("model", {}).get("address")
     if not isinstance(address, str):
-        raise RunLogError(f"{log.path} is damaged: it does not say which model it was made with")
+        raise RunLogError(f"{log.address} is damaged: it does not say which model it was made with")
     return ModelSource.parse(address)
+
+
+def is_on_server(address: str) -> bool:
+    """Whether a run, or a memory, is kept in a database on a server, not in a file."""
+    return "://" in address
+
+
+def is_batch(log: RunLog) -> bool:
+    """Whether a run was begun as a batch, to be spread over workers."""
+    first = next(iter(log.events()), None)
+    return first is not None and first.what == BATCH_BEGAN
+
+
+def run_address(name: str, settings: Settings) -> str | Path:
+    """Give what opens a run that is named by its address, its path or, in the runs folder, its bare name."""
+    return name if is_on_server(name) else run_path(name, settings)
 
 
 def run_path(name: str, settings: Settings) -> Path:

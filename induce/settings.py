@@ -173,6 +173,21 @@ class MemorySettings(_Group):
     )
 
 
+class ClusterSettings(_Group):
+    """How batches are spread over a Ray cluster."""
+
+    address: str | None = Field(
+        None, description="auto, local, HOST:PORT or ray://HOST:PORT; default: RAY_ADDRESS, or else local"
+    )
+    workers: int | None = Field(
+        None, ge=1, description="solver processes; default: as many as there is room for"
+    )
+    cpus: float = Field(1.0, gt=0, description="CPUs of a worker, and programs at a time in its sandbox")
+    results: str | None = Field(
+        None, description="where solutions are also written as Parquet: a folder, s3://…, gs://…"
+    )
+
+
 class Settings(BaseSettings):
     """All settings, resolved."""
 
@@ -188,6 +203,7 @@ class Settings(BaseSettings):
     budget: BudgetSettings = Field(default_factory=BudgetSettings)
     runs: RunSettings = Field(default_factory=RunSettings)
     memory: MemorySettings = Field(default_factory=MemorySettings)
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings)
     recipe: Recipe | None = Field(
         None, description="a recipe of one's own, in place of the one that solver.recipe names"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import comb
+from math import comb, sqrt
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -112,3 +112,13 @@ def _draws(
     for start in range(0, resamples, batch):
         size = min(batch, resamples - start)
         yield start, generator.multinomial(tasks, counts / tasks, size=size)
+
+
+def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+    """Give the interval of a proportion, 95 % by default (Wilson 1927); all there is without trials."""
+    if not trials:
+        return 0.0, 1.0
+    share, weight = successes / trials, z * z / trials
+    centre = (share + weight / 2) / (1 + weight)
+    half = z * sqrt(share * (1 - share) / trials + weight / (4 * trials)) / (1 + weight)
+    return max(0.0, centre - half), min(1.0, centre + half)

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
-from hypotheses.budget import Ledger
+from hypotheses.budget import Account, Ledger
 from hypotheses.guided_search import GuidedSearchProposer
 from hypotheses.model_proposer import ModelProposer
 from hypotheses.models.store import CompletionStore
@@ -31,7 +31,7 @@ from induce.settings import Settings, SolverSettings
 from sandboxes import ModelError, ProposerError, Sandbox
 
 if TYPE_CHECKING:
-    from hypotheses.recall.experience import StoredExperience
+    from hypotheses.recall.experience import ExperienceStore, StoredExperience
     from hypotheses.recall.proposer import RecalledProposer
 
 MODEL_TASKS = 16
@@ -314,11 +314,83 @@ async def open_solver(
     ``remark`` is told where a run log's programs ran in another environment so far. Completions are kept in
     ``store``, by default the run log that records; ``picker`` picks hypotheses where the recipe wants it.
     """
+    ledger = Ledger(settings.budget.run)
+    log = recorder if isinstance(recorder, RunLog) else None
+    if log is not None:
+        ledger.spent = log.spent(unfinished=False)  # the rest is counted when it is recalled
+        ledger.programs = sum(solution.usage.programs for solution in log.solutions())
+    assembling = assemble(
+        wired,
+        settings,
+        ledger=ledger,
+        recorder=recorder,
+        store=store or log,
+        picker=picker,
+        run="" if log is None else log.name,
+    )
+    async with assembling as assembly:
+        if log is not None and sum(log.count().values()) < log.info.tasks:
+            before, now = log.environments, assembly.sandbox.environment
+            if not log.enter(now):
+                remark(
+                    f"programs ran in {before[-1]} so far, and now run in {now}: they may behave differently"
+                )
+        yield assembly.solver
+
+
+class Assembly(NamedTuple):
+    """A solver with the parts that its owner may want to look at."""
+
+    solver: Solver
+    sandbox: Sandbox
+    model: Model | None
+
+
+@asynccontextmanager
+async def assemble(
+    wired: WiredProposer,
+    settings: Settings,
+    *,
+    ledger: Account,
+    recorder: Recorder | None = None,
+    store: CompletionStore | None = None,
+    picker: Picker | None = None,
+    memory: ExperienceStore | None = None,
+    run: str = "",
+) -> AsyncIterator[Assembly]:
+    """Give a solver whose sandbox, and whose connections to its model, are closed at the end.
+
+    ``ledger`` is what may be spent on all tasks, and has been; ``memory`` is one that is open already, in
+    place of that of the settings; ``run`` is what is noted as the origin of what is learned.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        sandbox = stack.enter_context(open_sandbox(settings.sandbox))
+        parts = await stack.enter_async_context(wired.connect(Surroundings(sandbox, store, picker)))
+        experience = None
+        if settings.memory.mode != "off":
+            opened = open_experience(wired, parts, ledger, settings, run, memory)
+            experience = stack.enter_context(opened)
+        solver = Solver(
+            parts.proposer,
+            sandbox,
+            implementer=parts.implementer,
+            config=solver_config(wired, settings),
+            limits=settings.limits,
+            recorder=recorder,
+            packages={family: frozenset(names) for family, names in settings.sandbox.packages.items()},
+            ledger=ledger,
+            experience=experience,
+        )
+        yield Assembly(solver, sandbox, parts.model)
+
+
+def solver_config(wired: WiredProposer, settings: Settings) -> SolverConfig:
+    """Give what the settings say, and for the rest what suits the proposer."""
     chosen, suits = settings.solver, wired.config
     rounds = chosen.rounds or suits.rounds
     if chosen.rounds and settings.memory.mode != "off":
         rounds = chosen.rounds + RECALL_ROUNDS  # those are not what is meant
-    config = SolverConfig(
+    return SolverConfig(
         rounds=rounds,
         samples=chosen.samples or suits.samples,
         programs=chosen.programs or suits.programs,
@@ -330,48 +402,30 @@ async def open_solver(
         feedback=suits.feedback,
         budget=settings.budget.task,
     )
-    ledger = Ledger(settings.budget.run)
-    log = recorder if isinstance(recorder, RunLog) else None
-    if log is not None:
-        ledger.spent = log.spent(unfinished=False)  # the rest is counted when it is recalled
-        ledger.programs = sum(solution.usage.programs for solution in log.solutions())
-    async with contextlib.AsyncExitStack() as stack:
-        sandbox = stack.enter_context(open_sandbox(settings.sandbox))
-        if log is not None and sum(log.count().values()) < log.info.tasks:
-            before = log.environments
-            if not log.enter(sandbox.environment):
-                remark(
-                    f"programs ran in {before[-1]} so far, and now run in {sandbox.environment}: "
-                    "they may behave differently"
-                )
-        around = Surroundings(sandbox, store or log, picker)
-        parts = await stack.enter_async_context(wired.connect(around))
-        experience = None
-        if settings.memory.mode != "off":
-            experience = stack.enter_context(open_experience(wired, parts, ledger, settings, log))
-        yield Solver(
-            parts.proposer,
-            sandbox,
-            implementer=parts.implementer,
-            config=config,
-            limits=settings.limits,
-            recorder=recorder,
-            packages={family: frozenset(names) for family, names in settings.sandbox.packages.items()},
-            ledger=ledger,
-            experience=experience,
-        )
 
 
 @contextlib.contextmanager
 def open_experience(
-    wired: WiredProposer, parts: Parts, ledger: Ledger, settings: Settings, log: RunLog | None
+    wired: WiredProposer,
+    parts: Parts,
+    ledger: Account,
+    settings: Settings,
+    run: str = "",
+    memory: ExperienceStore | None = None,
 ) -> Iterator[StoredExperience]:
-    """Open the memory of the settings for a run; what a model is shown of it is tried, with and without."""
+    """Open the memory of the settings for a run; what a model is shown of it is tried, with and without.
+
+    A ``memory`` that is open already takes its place.
+    """
     from hypotheses.recall.abstracting import ModelAbstractor  # noqa: PLC0415  numpy is slow to load
     from hypotheses.recall.experience import StoredExperience  # noqa: PLC0415
 
     recall = Recall() if wired.recipe is None else wired.recipe.recall
-    with open_memory(settings.memory, frozen=settings.memory.mode == "frozen") as store:
+    with contextlib.ExitStack() as stack:
+        store = memory
+        if store is None:
+            frozen = settings.memory.mode == "frozen"
+            store = stack.enter_context(open_memory(settings.memory, frozen=frozen))
         abstracts = recall.abstract and parts.model is not None
         yield StoredExperience(
             store,
@@ -380,7 +434,9 @@ def open_experience(
             batch=settings.memory.batch or recall.batch,
             clock=settings.memory.clock,
             tried=0 if parts.model is None else recall.concepts,
-            run="" if log is None else log.path.name,
+            run=run,
             model="" if parts.model is None else settings.model.address or "",
-            abstractor=ModelAbstractor(parts.model, ledger) if abstracts and parts.model else None,
+            abstractor=ModelAbstractor(parts.model, Ledger(parent=ledger))
+            if abstracts and parts.model
+            else None,
         )

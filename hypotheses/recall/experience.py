@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from hypotheses.recall.query import query_of
 from hypotheses.recall.term_library import learn_from_terms
 from hypotheses.search.proposer import LIBRARY
 from hypotheses.task import Task
-from memory import Concept, ConceptStore, Outcome, Provenance, RecallQuery, trials
+from memory import Concept, Outcome, Provenance, Recalled, RecallQuery, trials
 from memory.records import check
 from memory.selection import adapt
 from sandboxes import MemoryStoreError, ProposerError
@@ -47,6 +47,58 @@ class Abstractor(Protocol):
         ...
 
 
+class ExperienceStore(Protocol):
+    """What is needed of a ``ConceptStore``, which may be in another process."""
+
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing can be learned."""
+        ...
+
+    @property
+    def clock(self) -> int:
+        """How many tasks have been finished with it."""
+        ...
+
+    def recall(self, query: RecallQuery, most: int = 8) -> list[Recalled]:
+        """Give what fits a query, the best first."""
+        ...
+
+    def concepts(self, *, archived: bool = False, newest_first: bool = False) -> Iterable[Concept]:
+        """Give concepts, some thousands at least."""
+        ...
+
+    def add(self, concepts: Sequence[Concept]) -> list[str]:
+        """Add concepts, and give their ids."""
+        ...
+
+    def update(self, concept_id: str, concept: Concept) -> int:
+        """Give a concept a new version."""
+        ...
+
+    def extend(self, concept_id: str, concept: Concept) -> int:
+        """Add to a concept's parameters, cues and notes."""
+        ...
+
+    def count(
+        self,
+        ids: Sequence[str],
+        *,
+        recalled: int = 0,
+        used: int = 0,
+        wins: int = 0,
+        losses: int = 0,
+        wins_without: int = 0,
+        losses_without: int = 0,
+    ) -> None:
+        """Count how concepts fared."""
+        ...
+
+    def finish(self, outcome: Outcome) -> int:
+        """Note that a task is done, and give the clock."""
+        ...
+
+
 class StoredExperience:
     """Recalls concepts for tasks from a store and, where it ``learns``, adds what their solutions teach.
 
@@ -62,7 +114,7 @@ class StoredExperience:
 
     def __init__(
         self,
-        store: ConceptStore,
+        store: ExperienceStore,
         *,
         learns: bool,
         most: int = 300,
@@ -254,7 +306,7 @@ def _is_of(concept: Concept, task: Task) -> bool:
     return bool(origin.task) and (origin.family, origin.task) == (task.family, task.id)
 
 
-def _terms_of(store: ConceptStore, family: str, most: int = 5_000) -> Iterator[str]:
+def _terms_of(store: ExperienceStore, family: str, most: int = 5_000) -> Iterator[str]:
     """Yield the terms of a family's solutions among the newest concepts, the newest first."""
     for concept in itertools.islice(store.concepts(newest_first=True), most):
         if concept.kind == SOLUTION and concept.term and concept.provenance.family == family:

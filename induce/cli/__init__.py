@@ -9,7 +9,21 @@ from typing import Annotated
 import typer
 
 from induce._version import __version__
-from induce.cli import doctor, evaluate, memory, model, recipes, runs, sandbox, score, settings, solve, tasks
+from induce.cli import (
+    batch,
+    cluster,
+    doctor,
+    evaluate,
+    memory,
+    model,
+    recipes,
+    runs,
+    sandbox,
+    score,
+    settings,
+    solve,
+    tasks,
+)
 from induce.render import visible
 from sandboxes.errors import InduceError
 
@@ -27,6 +41,8 @@ app.command("score")(score.score)
 app.command("evaluate")(evaluate.evaluate_runs)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(runs.app, name="runs")
+app.add_typer(batch.app, name="batch")
+app.add_typer(cluster.app, name="cluster")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(memory.app, name="memory")
 app.add_typer(model.app, name="model")

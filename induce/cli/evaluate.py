@@ -14,7 +14,7 @@ from hypotheses.selection import SelectionRule
 from induce.cli.options import Json, MovedTasks
 from induce.cli.output import BadTasks, console, print_json, print_line
 from induce.evaluation import Figures, compare, evaluate, pool
-from induce.runs import reload_tasks, run_path
+from induce.runs import reload_tasks, run_address
 from induce.settings import resolve_settings
 from induce.statistics import Estimate
 
@@ -50,7 +50,7 @@ def evaluate_runs(
     ks = tuple(k or (1, 2, 5))
     with contextlib.ExitStack() as stack:
         settings = resolve_settings()
-        logs = [stack.enter_context(RunLog.open(run_path(run, settings))) for run in runs]
+        logs = [stack.enter_context(RunLog.open(run_address(run, settings))) for run in runs]
         loaded = reload_tasks(logs[0], BadTasks(), tasks)
         if difference:
             first, second = (evaluate(log, loaded, ks, rule=select) for log in logs)

@@ -19,7 +19,7 @@ from hypotheses.run_log.comparison import differences
 from induce.cli.options import Json, MovedTasks, RunName, SandboxChoice
 from induce.cli.output import BadTasks, console, error_console, print_json, print_line
 from induce.cli.progress import Display
-from induce.runs import Run, find_runs, old_runs, reload_tasks, replay_run, run_path
+from induce.runs import Run, find_runs, old_runs, reload_tasks, replay_run, run_address
 from induce.settings import resolve_settings
 from induce.solution_view import render_line, render_solution, solution_record
 from induce.wiring import open_solver
@@ -77,7 +77,7 @@ def show(
       induce runs show run.sqlite 007bbfb7
     """
     wanted = set(task or ())
-    with RunLog.open(run_path(run, resolve_settings())) as log:
+    with RunLog.open(run_address(run, resolve_settings())) as log:
         info = log.info
         display = Display(0, json=json)
         loaded = reload_tasks(log, BadTasks(), tasks) if wanted and not json else ()
@@ -120,7 +120,7 @@ def replay(
     """
     present = resolve_settings({"sandbox": {"back_end": sandbox}})
     with contextlib.ExitStack() as stack:
-        log = stack.enter_context(RunLog.open(run_path(run, present)))
+        log = stack.enter_context(RunLog.open(run_address(run, present)))
         if out is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="induce-replay-"))
             out = Path(folder) / "replay.sqlite"

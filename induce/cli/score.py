@@ -11,7 +11,7 @@ from rich.table import Table
 from hypotheses.run_log import RunLog
 from induce.cli.options import Json, MovedTasks, RunName
 from induce.cli.output import BadTasks, console, print_json, print_line
-from induce.runs import reload_tasks, run_path
+from induce.runs import reload_tasks, run_address
 from induce.scoring import score_run
 from induce.settings import resolve_settings
 
@@ -33,7 +33,7 @@ def score(
 
       induce score run.sqlite --json
     """
-    with RunLog.open(run_path(run, resolve_settings())) as log:
+    with RunLog.open(run_address(run, resolve_settings())) as log:
         result = score_run(log, reload_tasks(log, BadTasks(), tasks), oracle=oracle)
     if json:
         record = asdict(result)

@@ -34,7 +34,7 @@ from induce.cli.options import (
 from induce.cli.output import BadTasks, error_console, print_json, print_line
 from induce.cli.progress import Display
 from induce.estimate import estimate
-from induce.runs import Run, resume_run, run_path, start_run
+from induce.runs import Run, is_batch, resume_run, run_address, start_run
 from induce.sandboxing import open_sandbox
 from induce.settings import BudgetSettings, MemoryMode, resolve_settings
 from induce.solution_view import render_line, render_solution, solution_record
@@ -128,7 +128,7 @@ def solve(
             "search": {"seconds": seconds},
             "sandbox": {"back_end": sandbox},
             "memory": {"mode": memory_mode},
-            "budget": _limits(budget or ()),
+            "budget": limits_of(budget or ()),
         }
     )
     if recipe is not None:
@@ -150,12 +150,13 @@ def solve(
     with contextlib.ExitStack() as stack:
         source = None
         if replay is not None:
-            source = stack.enter_context(RunLog.open(run_path(replay, settings)))
+            source = stack.enter_context(RunLog.open(run_address(replay, settings)))
         run = start_run(loaded, count, proposer, settings, out)
         _work(run, count, json=json, details=details, replay=source)
 
 
-def _limits(words: Sequence[str]) -> dict[str, str]:
+def limits_of(words: Sequence[str]) -> dict[str, str]:
+    """Give the settings that words such as ``tokens=1000`` mean."""
     limits = {}
     for word in words:
         name, equals, number = word.partition("=")
@@ -174,9 +175,17 @@ def resume(
     model: ModelChoice = None,
     sandbox: SandboxChoice = None,
     details: Details = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Go on with it on a cluster: auto, local, HOST:PORT or ray://HOST:PORT."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Solver processes on the cluster.")] = None,
+    no_ray: Annotated[bool, typer.Option("--no-ray", help="Go on with a batch in this process.")] = False,
     json: Json = False,
 ) -> None:
     """Go on with a run that was interrupted, under the settings it was started with.
+
+    A batch goes on as one, on the cluster that is named, or on this machine's cores.
 
     Where programs run and where the model is are for you to say, not for the log: name the sandbox and the
     model again. No completion that is in the log is asked for again.
@@ -187,10 +196,21 @@ def resume(
 
       induce resume run.sqlite
     """
-    present = resolve_settings({"sandbox": {"back_end": sandbox}, "model": {"address": model}})
-    opened = resume_run(
-        run_path(run, present), BadTasks(), tasks, present, lambda text: print_line(error_console(), text)
+    present = resolve_settings(
+        {
+            "sandbox": {"back_end": sandbox},
+            "model": {"address": model},
+            "cluster": {"address": address, "workers": workers},
+        }
     )
+    opened = resume_run(
+        run_address(run, present), BadTasks(), tasks, present, lambda text: print_line(error_console(), text)
+    )
+    if address is not None or workers is not None or is_batch(opened.log):
+        from induce.cli.batch import work  # noqa: PLC0415 - which offers this very command
+
+        work(opened, no_ray=no_ray, json=json)
+        return
     left = opened.log.info.tasks - sum(opened.log.count().values())
     _work(opened, left, json=json, details=details)
 
@@ -207,11 +227,11 @@ def _work(run: Run, left: int, *, json: bool, details: bool | None, replay: RunL
         except (SandboxError, ModelError):
             display.remark(f"what was solved is kept; when that is mended, go on with: {_how_to_resume(run)}")
             raise
-        display.finish(f"{_summary(run.log.count())}; run: {run.log.path}")
+        display.finish(f"{_summary(run.log.count())}; run: {run.log.address}")
 
 
 def _how_to_resume(run: Run) -> str:
-    words = ["induce", "resume", str(run.log.path)]
+    words = ["induce", "resume", str(run.log.address)]
     if run.settings.sandbox.back_end != "embedded":
         words += ["--sandbox", run.settings.sandbox.back_end]
     if run.settings.model.address is not None and run.proposer.spec.startswith("recipe:"):

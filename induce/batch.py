@@ -1,0 +1,346 @@
+"""Batches: a run spread over the workers of a Ray cluster, or in this process where that is wished."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypotheses.budget import Cost, Ledger
+from hypotheses.models.client import ModelClient
+from hypotheses.models.langchain_endpoint import key_variables
+from hypotheses.run_log import RunLog
+from induce._version import __version__
+from induce.language_model import ModelSource
+from induce.memory_store import open_memory
+from induce.node_check import check_node
+from induce.runs import Run, is_on_server
+from induce.sandboxing import TOKEN_VARIABLE
+from induce.settings import Settings
+from induce.wiring import assemble, make_proposer, open_solver, solver_config
+from ray_jobs.job import AccountPlace, Engine, FencedRecorder, Job, Workplace
+from ray_jobs.messages import Ended
+from ray_jobs.progress import Progress, Tally
+from sandboxes import ClusterError, InduceError
+
+if TYPE_CHECKING:
+    from ray_jobs.cluster import Cluster
+    from ray_jobs.dispatch import GivenUp
+    from ray_jobs.driver import BatchPlan
+    from ray_jobs.hosted import Hosted
+    from ray_jobs.logs import BatchLog
+    from ray_jobs.preflight import NodeReport
+    from ray_jobs.results import ResultsWriter
+
+RESULTS_SECONDS = 30.0
+"""How often finished tasks are added to the results."""
+
+_SERVER_VARIABLES = ("PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSSLMODE", "PGSSLROOTCERT", "PGUSER")
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a batch will run on: the nodes with what they said, and how many workers of how many CPUs."""
+
+    address: str
+    nodes: tuple[NodeReport, ...]
+    workers: int
+    cpus: float
+    at_once: int
+    """How many tasks all workers solve at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEnd:
+    """How a batch ended: finished tasks by outcome, and those that could not be brought to an end."""
+
+    outcomes: Mapping[str, int]
+    given_up: Sequence[GivenUp] = ()
+
+
+Watch = Callable[[Progress], None]
+
+
+def run_batch(
+    run: Run,
+    address: str | None,
+    watch: Watch = lambda _: None,
+    remark: Callable[[str], object] = lambda _: None,
+    first: Sequence[str] = (),
+) -> BatchEnd:
+    """Solve what is left of a run on the cluster at ``address``, and close its log.
+
+    Without an address it is the cluster that ``RAY_ADDRESS`` names, else one on this machine alone. ``watch``
+    is told every second how it goes, ``remark`` what else there is to say. Tasks whose ids are like one of
+    ``first`` (a shell's pattern) come first.
+
+    Raises ``ClusterError`` where the cluster cannot be used, or a node lacks something, before any work
+    starts; ``BatchCancelledError`` where somebody asked for the run to stop; and whatever else ends a run.
+    """
+    from ray_jobs.cluster import connect  # noqa: PLC0415 - Ray is an extra, and slow to load
+
+    chosen = run.settings.cluster
+    wanted = None if chosen.workers is None else chosen.workers * chosen.cpus
+    with run.log, connect(address, cpus=wanted) as cluster:
+        outlook = look(cluster, run.proposer.spec, run.settings, run.proposer.content_hash, refuse=True)
+        if cluster.client and not is_on_server(run.address):
+            raise ClusterError(
+                f"the cluster is reached from outside ({cluster.address}), so its nodes cannot write "
+                f"{run.address}: name a run on a PostgreSQL server with --out, or start this as a Ray job"
+            )
+        return asyncio.run(_drive(run, cluster, outlook, watch, remark, first))
+
+
+def plan_batch(address: str | None, spec: str, settings: Settings, content_hash: str) -> Outlook:
+    """Look at the cluster and at what its nodes lack, without starting anything but that look."""
+    from ray_jobs.cluster import connect  # noqa: PLC0415 - Ray is an extra, and slow to load
+
+    chosen = settings.cluster
+    wanted = None if chosen.workers is None else chosen.workers * chosen.cpus
+    with connect(address, cpus=wanted) as cluster:
+        return look(cluster, spec, settings, content_hash)
+
+
+def look(
+    cluster: Cluster, spec: str, settings: Settings, content_hash: str, *, refuse: bool = False
+) -> Outlook:
+    """Ask every node whether it has what the run needs; ``refuse``: raise ``ClusterError`` if one has not."""
+    from ray_jobs.preflight import check_nodes, refuse_bad_nodes  # noqa: PLC0415 - needs Ray
+
+    modules = ["stitch_core"] if settings.memory.mode == "learn" else []
+    check = partial(check_node, spec, settings, content_hash, secrets_of(settings))
+    reports = check_nodes(cluster, induce=__version__, modules=modules, check=check)
+    if refuse:
+        refuse_bad_nodes(reports)
+    cpus = settings.cluster.cpus
+    places = sum(int(one.node.cpus / cpus) for one in reports if not one.problems)
+    workers = settings.cluster.workers or places
+    if refuse and not places:
+        most = max(one.node.cpus for one in reports)
+        raise ClusterError(
+            f"a worker needs {cpus:g} CPUs, and no node has more than {most:g}: lower cluster.cpus"
+        )
+    at_once = workers * solver_config(make_proposer(spec, settings), settings).concurrency
+    return Outlook(cluster.address, tuple(reports), max(1, workers), cpus, at_once)
+
+
+async def _drive(
+    run: Run,
+    cluster: Cluster,
+    outlook: Outlook,
+    watch: Watch,
+    remark: Callable[[str], object],
+    first: Sequence[str],
+) -> BatchEnd:
+    from ray_jobs.driver import BatchDriver  # noqa: PLC0415 - needs Ray
+    from ray_jobs.tracing import carrier, span  # noqa: PLC0415
+
+    settings = run.settings
+    home = next((one.id for one in cluster.nodes() if one.here), cluster.nodes()[0].id)
+    async with contextlib.AsyncExitStack() as stack:
+        reader, log = await _open_log(run, home, stack)
+        account = _open_account(run, home, stack)
+        memory = _open_memory(settings, home, stack)
+        results = _Results(settings.cluster.results, reader, remark)
+        stack.enter_context(span("batch", run=run.name))
+        job = Job(
+            partial(make_engine, run.proposer.spec, settings, run.name),
+            log.place,
+            account,
+            memory,
+            outlook.cpus,
+            secrets_of(settings),
+            carrier(),
+        )
+
+        def tell(progress: Progress) -> None:
+            results.write_now_and_then()
+            watch(progress)
+
+        driver = BatchDriver(
+            run.unfinished(reader, first),
+            log,
+            job,
+            batch_plan(settings, outlook),
+            outcomes=reader.count(),
+            total=run.total,
+            watch=tell,
+            forget=_forgetful(account),
+        )
+        await driver.run()
+        end = BatchEnd(await asyncio.to_thread(reader.count), tuple(driver.given_up))
+        results.finish()
+        return end
+
+
+def batch_plan(settings: Settings, outlook: Outlook) -> BatchPlan:
+    """Say how a run is spread over the workers that there are places for."""
+    from ray_jobs.driver import BatchPlan  # noqa: PLC0415 - needs Ray
+
+    share, endpoints = None, tuple[str, ...]()
+    if settings.model.address is not None:
+        share = settings.model.concurrency
+        endpoints = ModelSource.parse(settings.model.address).address.base_urls
+    return BatchPlan(outlook.workers, outlook.cpus, share, endpoints)
+
+
+@asynccontextmanager
+async def make_engine(spec: str, settings: Settings, run: str, place: Workplace) -> AsyncIterator[Engine]:
+    """Make what solves tasks in a worker's process: what ``ray_jobs`` is handed."""
+    if settings.sandbox.servers is None:  # no more programs at a time than the worker has CPUs
+        sandbox = settings.sandbox.model_copy(update={"servers": max(1, int(place.cpus))})
+        settings = settings.model_copy(update={"sandbox": sandbox})
+    assembling = assemble(
+        make_proposer(spec, settings),
+        settings,
+        ledger=place.account or Ledger(),
+        recorder=FencedRecorder(place),
+        store=place.log,
+        memory=place.memory,
+        run=run,
+    )
+    async with assembling as made:
+        client = made.model.client if made.model is not None else None
+        yield Engine(
+            made.solver, made.sandbox.environment, client if isinstance(client, ModelClient) else None
+        )
+
+
+def write_results(log: RunLog, uri: str) -> None:
+    """Write the solutions of a run as Parquet. Raises ``InduceError`` where that cannot be."""
+    _Results(uri, log, lambda _: None).finish()
+
+
+def solve_here(run: Run, watch: Watch = lambda _: None, first: Sequence[str] = ()) -> BatchEnd:
+    """Solve what is left of a run in this process, without Ray, and close its log."""
+    tally = Tally(run.log.count(), run.total, 1)
+
+    async def work() -> None:
+        told = time.monotonic()
+        solving = open_solver(run.proposer, run.settings, run.log)
+        async with solving as solver, aclosing(solver.stream(run.unfinished(first=first))) as stream:
+            async for task, solution in stream:
+                usage = solution.usage
+                ended = Ended(
+                    task.id,
+                    0,
+                    solution.outcome,
+                    programs=usage.programs,
+                    completions=usage.completions,
+                    prompt_tokens=usage.prompt_tokens,
+                    completion_tokens=usage.completion_tokens,
+                    money=usage.money,
+                )
+                tally.add(ended)
+                if time.monotonic() - told > 1:
+                    told = time.monotonic()
+                    watch(tally.progress(out=solver.config.concurrency, given_up=0))
+        watch(tally.progress(out=0, given_up=0))
+
+    with run.log:
+        asyncio.run(work())
+        results = _Results(run.settings.cluster.results, run.log, lambda _: None)
+        results.finish()
+        return BatchEnd(run.log.count())
+
+
+def secrets_of(settings: Settings) -> dict[str, str]:
+    """Give the environment variables that workers need, and that are no settings, as they are here."""
+    names = [TOKEN_VARIABLE, *_SERVER_VARIABLES]
+    if settings.model.address is not None:
+        names += key_variables(ModelSource.parse(settings.model.address).address.provider)
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+async def _open_log(run: Run, home: str, stack: contextlib.AsyncExitStack) -> tuple[RunLog, BatchLog]:
+    """Give a log that the driver reads, and the one that all write."""
+    from ray_jobs.logs import FileLog, ServerLog  # noqa: PLC0415 - needs Ray
+
+    log: BatchLog
+    if is_on_server(run.address):
+        log = ServerLog(run.log, run.address)
+        return run.log, log
+    epoch = run.log.epoch
+    run.log.close()  # an actor owns the file from here on
+    log = await asyncio.to_thread(FileLog, Path(run.address), epoch, home)
+    stack.push_async_callback(log.close)
+    return stack.enter_context(RunLog.open(run.address)), log
+
+
+def _open_account(run: Run, home: str, stack: contextlib.AsyncExitStack) -> AccountPlace | None:
+    """Start the actor that owns the run's budget, if it has one."""
+    budget = run.settings.budget.run
+    if budget == replace(
+        budget, tokens=None, completion_tokens=None, seconds=None, money=None, programs=None
+    ):
+        return None
+    from ray_jobs.account import start_account  # noqa: PLC0415 - needs Ray
+
+    handle, stop = start_account(budget, partial(_spent, run.address), home)
+    stack.callback(stop)
+    return AccountPlace(handle, budget, budget.seconds)
+
+
+def _spent(address: str) -> tuple[Cost, int]:
+    """Give what a run has cost so far, and how many programs were run."""
+    with RunLog.open(address) as log:
+        return log.spent(unfinished=False), sum(solution.usage.programs for solution in log.solutions())
+
+
+def _forgetful(account: AccountPlace | None) -> Callable[[str], None]:
+    if account is None:
+        return lambda _: None
+
+    def forget(worker: str) -> None:
+        account.handle.forget.remote(worker)
+
+    return forget
+
+
+def _open_memory(settings: Settings, home: str, stack: contextlib.AsyncExitStack) -> Hosted | None:
+    """Start the actor that owns a memory in a file, if that is what the run uses."""
+    if settings.memory.mode == "off" or is_on_server(settings.memory.address):
+        return None
+    from ray_jobs.hosted import start_host  # noqa: PLC0415 - needs Ray
+
+    frozen = settings.memory.mode == "frozen"
+    make = partial(open_memory, settings.memory, frozen=frozen)
+    hosted = start_host(make, f"the memory {settings.memory.address}", home)
+    stack.push_async_callback(hosted.close)
+    return hosted
+
+
+class _Results:
+    """Writes finished tasks to where the user wants them, now and then and at the end."""
+
+    def __init__(self, uri: str | None, log: RunLog, remark: Callable[[str], object]) -> None:
+        self._log = log
+        self._remark = remark
+        self._writer: ResultsWriter | None = None
+        self._written = time.monotonic()
+        if uri is not None:
+            from ray_jobs.results import ResultsWriter  # noqa: PLC0415 - needs pyarrow
+
+            self._writer = ResultsWriter(uri)
+
+    def write_now_and_then(self) -> None:
+        """Write full parts, if some time has passed. A failure is told: the end tries again."""
+        if self._writer is None or time.monotonic() - self._written < RESULTS_SECONDS:
+            return
+        self._written = time.monotonic()
+        try:
+            self._writer.write(self._log, final=False)
+        except InduceError as error:
+            self._remark(str(error))
+
+    def finish(self) -> None:
+        """Write all that is left."""
+        if self._writer is not None:
+            self._writer.write(self._log, final=True)

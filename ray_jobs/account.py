@@ -1,0 +1,172 @@
+"""The budget of a run that many workers spend from: one ledger, owned by an actor.
+
+What a worker reserves is granted by the one ledger, in the order in which it was asked, so that all workers
+together stay within it. What is spent and given back is only told, not waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from hypotheses.budget import Budget, Cost, Ledger
+
+PROGRAMS_AT_ONCE = 8
+"""So many programs a worker takes from the budget at a time, and gives back what it does not need."""
+
+
+class AccountHost:
+    """The actor: owns the ledger of a run, and knows which worker holds what of it."""
+
+    def __init__(self, budget: Budget, spent: Callable[[], tuple[Cost, int]]) -> None:
+        self._ledger = Ledger(budget)
+        self._spent = spent
+        self._ledger.spent, self._ledger.programs = spent()
+        self._held: dict[str, tuple[int, Cost]] = {}
+        """By worker: how many reservations, and what they are together."""
+
+    async def admit(self, worker: str, samples: int, shared: Cost, each: Cost) -> tuple[int, str]:
+        """Wait for a turn; give for how many samples something is reserved, and what refused the rest."""
+        granted = await self._ledger.admit(samples, shared, each)
+        if granted:
+            number, cost = self._held.get(worker, (0, Cost()))
+            self._held[worker] = number + 1, cost + shared + each.times(granted)
+        return granted, self._ledger.refused
+
+    async def release(self, worker: str, cost: Cost, ends: bool) -> None:
+        """Give back a part of a reservation, or all that is left of it."""
+        if worker not in self._held:  # what it held was taken from it, for it seemed to be gone
+            return
+        number, held = self._held[worker]
+        if number > ends:
+            self._held[worker] = number - ends, held - cost
+        else:
+            del self._held[worker]
+        self._ledger.release(cost, ends=ends)
+
+    async def spend(self, cost: Cost) -> None:
+        """Count what was spent."""
+        self._ledger.spend(cost)
+
+    async def take_programs(self, most: int) -> int:
+        """Give how many programs may be run, up to ``most``."""
+        return sum(self._ledger.take_program() for _ in range(most))
+
+    async def give_programs(self, count: int) -> None:
+        """Take back programs that were not run."""
+        self._ledger.programs -= count
+
+    async def forget(self, worker: str) -> None:
+        """Give back what a worker held that is gone; what it spent is in the log."""
+        number, held = self._held.pop(worker, (0, Cost()))
+        for _ in range(number):
+            self._ledger.release(held)
+            held = Cost()
+        cost, programs = self._spent()
+        self._ledger.spent = self._ledger.spent.at_least(cost)
+        self._ledger.programs = max(self._ledger.programs, programs)
+
+    async def spent(self) -> Cost:
+        """Give what is spent so far."""
+        return self._ledger.spent
+
+
+def start_account(
+    budget: Budget, spent: Callable[[], tuple[Cost, int]], node_id: str
+) -> tuple[Any, Callable[[], None]]:
+    """Start the actor on a node; give its handle, and how to end it.
+
+    ``spent`` gives what the run has cost so far, and how many programs were run, whenever the actor begins.
+    """
+    actor: Any = ray.remote(AccountHost)
+    handle = actor.options(
+        num_cpus=0,
+        max_restarts=-1,
+        max_task_retries=-1,
+        max_concurrency=100_000,  # as many requests may wait for their turn
+        scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
+    ).remote(budget, spent)
+    return handle, lambda: ray.kill(handle)
+
+
+class SharedAccount:
+    """The run's budget as a worker's ledgers see it: an ``Account``.
+
+    ``seconds`` is what is left of the run's time as this is made.
+    """
+
+    def __init__(self, handle: Any, worker: str, budget: Budget, seconds: float | None) -> None:
+        self._handle = handle
+        self._worker = worker
+        self._budget = budget
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._refused = ""
+        self._programs = 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The time that is left; ``None`` without a limit."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    @property
+    def limits_money(self) -> bool:
+        """Whether money is limited."""
+        return self._budget.money is not None
+
+    @property
+    def refused(self) -> str:
+        """Which limit refused something altogether, in words; empty as long as none did."""
+        return self._refused
+
+    async def admit(self, samples: int, shared: Cost, each: Cost) -> int:
+        """Wait for our turn, and reserve ``shared`` plus ``each`` for as many of ``samples`` as fit then."""
+        if self.seconds_left == 0:
+            self._refused = "seconds"
+            return 0
+        asked = asyncio.ensure_future(
+            asyncio.wrap_future(self._handle.admit.remote(self._worker, samples, shared, each).future())
+        )
+        try:
+            granted, refused = await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            asked.add_done_callback(lambda done: self._return(done, shared, each))
+            raise
+        if not granted:
+            self._refused = refused
+        return int(granted)
+
+    def release(self, cost: Cost, *, ends: bool = True) -> None:
+        """Give back so much of a reservation, all that is left of it where that ``ends`` it."""
+        self._handle.release.remote(self._worker, cost, ends)
+
+    def spend(self, cost: Cost) -> None:
+        """Count what was spent."""
+        self._handle.spend.remote(cost)
+
+    def take_program(self) -> bool:
+        """Count one more program, or say that the budget has none left."""
+        if self._budget.programs is None:
+            return True
+        if not self._programs:
+            self._programs = ray.get(self._handle.take_programs.remote(PROGRAMS_AT_ONCE))
+        if not self._programs:
+            self._refused = "programs"
+            return False
+        self._programs -= 1
+        return True
+
+    def _return(self, asked: asyncio.Future[tuple[int, str]], shared: Cost, each: Cost) -> None:
+        """Give back what was granted when nobody waited for it any more."""
+        if not asked.cancelled() and asked.exception() is None and (granted := asked.result()[0]):
+            self.release(shared + each.times(granted))
+
+    def close(self) -> None:
+        """Give back the programs that were not run."""
+        if self._programs:
+            self._handle.give_programs.remote(self._programs)
+            self._programs = 0
