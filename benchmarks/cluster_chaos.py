@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import os
 import random
 import shutil
@@ -71,7 +72,12 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--log", choices=["both", "file", "postgresql"], default="both")
+    parser.add_argument("--verbose", action="store_true", help="say what is done when")
     options = parser.parse_args()
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING, format="%(asctime)s %(message)s"
+    )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with laboratory(options.tasks) as laboratory_:
         rows = laboratory_.run(options.trials, options.seed, options.log)
     print_table("Batches that are disturbed", rows)
@@ -133,6 +139,7 @@ class Laboratory:
         ]
         with RunLog.open(plain) as undisturbed:
             rows[0] |= {"kills": "", "faults": "", "outcomes": str(dict(sorted(undisturbed.count().items())))}
+            rows[0]["verdict"] = self.control(plain)
             for number in range(trials):
                 kinds = ["file", "postgresql"] if self.database is not None and log == "both" else [log]
                 kind = "file" if self.database is None else kinds[number % len(kinds)]
@@ -141,13 +148,27 @@ class Laboratory:
                 rows.append(row)
         return rows
 
-    def start(self, address: str, *, resume: bool = False) -> subprocess.Popen[bytes]:
+    def control(self, plain: Path) -> str:
+        """See that a completion that is paid twice would be noticed, and a record that differs."""
+        self.order(self.ports[0], watch=str(plain))
+        again = self.folder / "control.sqlite"
+        assert self.start(str(again), terms="40").wait() == 0
+        twice = self.order(self.ports[0])["twice"]
+        with RunLog.open(plain) as one, RunLog.open(again) as other:
+            found = differences(one, other)
+        assert twice, "the model does not notice what is asked twice"
+        assert found, "records that differ pass for the same"
+        return f"{len(twice)} paid twice, {len(found)} differences noticed"
+
+    def start(
+        self, address: str, *, resume: bool = False, terms: str = SETTINGS["INDUCE_SEARCH__MAX_TERMS"]
+    ) -> subprocess.Popen[bytes]:
         model = "vllm:chaos@" + ",".join(f"http://127.0.0.1:{port}/v1" for port in self.ports)
         command = [sys.executable, "-m", "induce", "batch", "resume" if resume else "run"]
         command += [address] if resume else [str(self.tasks), "--out", address, "--recipe", "chaos.toml"]
         command += ["--address", self.cluster.address, "--model", model]
         output = (self.folder / "driver.txt").open("ab")
-        environment = os.environ | SETTINGS
+        environment = os.environ | SETTINGS | {"INDUCE_SEARCH__MAX_TERMS": terms}
         return subprocess.Popen(
             command, cwd=self.folder, env=environment, stdout=output, stderr=output, start_new_session=True
         )
@@ -165,8 +186,7 @@ class Laboratory:
         problem = ""
         while (code := driver.poll()) != 0:
             if code is not None:
-                if kills["driver"] == 0 or code not in (-signal.SIGKILL, 1):
-                    pass
+                LOG.info("the driver ended with %s: resume", code)
                 driver = self.start(address, resume=True)
                 kills["resumes"] += 1
                 if kills["resumes"] > 15:
@@ -179,7 +199,10 @@ class Laboratory:
             done = self.done(address)
             if plan and done >= plan[0][0] * self.count:
                 what = plan.pop(0)[1]
+                LOG.info("%d done: %s", done, what)
                 hit = self.disturb(what, dice, driver)
+                if not hit:  # there was nobody to kill just now
+                    plan = sorted([*plan, (done / self.count + 0.02, what)])
                 (kills if what in KILLS else faults)[what] += hit
             time.sleep(0.2)
         seconds = round(time.monotonic() - began)
@@ -260,6 +283,7 @@ class Laboratory:
         return found
 
 
+LOG = logging.getLogger("chaos")
 KILLS = ("worker", "log", "postgresql", "node", "driver")
 
 

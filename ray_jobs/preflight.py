@@ -39,7 +39,11 @@ def check_nodes(
         raise ClusterError(
             f"the cluster at {cluster.address} has no node with CPUs; add one with `ray start`"
         )
-    return asyncio.run(_ask_all(nodes, induce, modules, check))
+    reports = asyncio.run(_ask_all(nodes, induce, modules, check))
+    if any(not one.python for one in reports):  # one that died in the meantime is none that lacks something
+        alive = {node.id for node in cluster.nodes()}
+        reports = [one for one in reports if one.node.id in alive]
+    return reports
 
 
 def refuse_bad_nodes(reports: Sequence[NodeReport]) -> None:
