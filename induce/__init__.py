@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from hypotheses.solver_config import SolverConfig
     from hypotheses.task import Example, Parameter, Signature, Task
     from induce.api import asolve, solve
+    from induce.batch import solve_batch
     from induce.tasks import TaskSet, load_tasks
     from sandboxes import (
         EmbeddedSandbox,
@@ -95,6 +96,7 @@ _HOMES = {
     "load_recipe": "hypotheses.recipes",
     "load_tasks": "induce.tasks",
     "solve": "induce.api",
+    "solve_batch": "induce.batch",
 }
 
 __all__ = [
@@ -139,6 +141,7 @@ __all__ = [
     "load_recipe",
     "load_tasks",
     "solve",
+    "solve_batch",
 ]
 
 check_siblings()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -94,30 +94,8 @@ def solve(tasks: Task | Tasks, **options: Unpack[SolveOptions]) -> Solution | li
 
 
 async def _solve_all(tasks: Tasks, options: SolveOptions) -> list[Solution]:
-    if unknown := sorted(options.keys() - SolveOptions.__annotations__.keys()):
-        raise TypeError(
-            f"solve has no option {unknown[0]!r}; it has {', '.join(SolveOptions.__annotations__)}"
-        )
-    recipe, own_recipe = options.get("recipe"), None
-    if isinstance(recipe, Recipe):
-        recipe, own_recipe = recipe.name, recipe
-    settings = resolve_settings(
-        {
-            "solver": {
-                "recipe": None if recipe is None else str(recipe),
-                "select": options.get("select"),
-                "attempts": options.get("attempts"),
-            },
-            "model": {"address": options.get("model")},
-            "search": {"seconds": options.get("seconds")},
-            "memory": {"mode": options.get("memory_mode")},
-        }
-    )
-    if recipe is not None:
-        settings = settings.model_copy(update={"recipe": own_recipe})
-    proposer, out = options.get("proposer"), options.get("out")
-    if proposer is not None and recipe is not None:
-        raise TypeError("solve takes a recipe or a proposer, not both")
+    settings, proposer = settings_of(options)
+    out = options.get("out")
     on_solution = options.get("on_solution")
     if isinstance(tasks, str | Path):
         tasks = load_tasks(tasks)
@@ -144,13 +122,48 @@ async def _solve_all(tasks: Tasks, options: SolveOptions) -> list[Solution]:
                     on_solution(solution)
 
     if isinstance(tasks, TaskSet) and out is not None:
-        started = start_run(tasks, sum(1 for _ in tasks), proposer, settings, Path(out))
+        started = start_run(tasks, sum(1 for _ in tasks), proposer, settings, out)
         with started.log:
             await run(started.tasks, started.proposer, started.settings, started.log)
     else:
         spec, settings = choose_proposer(settings, proposer)
         await run(tasks, make_proposer(spec, settings), settings, None)
     return [solution for _, solution in sorted(solutions, key=lambda pair: pair[0])]
+
+
+def settings_of(
+    options: SolveOptions, more: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[Settings, str | None]:
+    """Resolve the settings that options mean, and ``more`` of them by group; give the proposer that is named.
+
+    Raises ``TypeError`` for an option that does not exist, and for a recipe beside a proposer.
+    """
+    if unknown := sorted(options.keys() - SolveOptions.__annotations__.keys()):
+        raise TypeError(
+            f"solve has no option {unknown[0]!r}; it has {', '.join(SolveOptions.__annotations__)}"
+        )
+    recipe, own_recipe = options.get("recipe"), None
+    if isinstance(recipe, Recipe):
+        recipe, own_recipe = recipe.name, recipe
+    settings = resolve_settings(
+        {
+            "solver": {
+                "recipe": None if recipe is None else str(recipe),
+                "select": options.get("select"),
+                "attempts": options.get("attempts"),
+            },
+            "model": {"address": options.get("model")},
+            "search": {"seconds": options.get("seconds")},
+            "memory": {"mode": options.get("memory_mode")},
+            **(more or {}),
+        }
+    )
+    if recipe is not None:
+        settings = settings.model_copy(update={"recipe": own_recipe})
+    proposer = options.get("proposer")
+    if proposer is not None and recipe is not None:
+        raise TypeError("solve takes a recipe or a proposer, not both")
+    return settings, proposer
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

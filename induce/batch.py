@@ -11,19 +11,21 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Unpack
 
 from hypotheses.budget import Cost, Ledger
 from hypotheses.models.client import ModelClient
 from hypotheses.models.langchain_endpoint import key_variables
 from hypotheses.run_log import RunLog
 from induce._version import __version__
+from induce.api import SolveOptions, settings_of
 from induce.language_model import ModelSource
 from induce.memory_store import open_memory
 from induce.node_check import check_node
-from induce.runs import Run, is_on_server
+from induce.runs import Run, is_on_server, start_run
 from induce.sandboxing import TOKEN_VARIABLE
 from induce.settings import Settings
+from induce.tasks import TaskSet, load_tasks
 from induce.wiring import assemble, make_proposer, open_solver, solver_config
 from ray_jobs.job import AccountPlace, Engine, FencedRecorder, Job, Workplace
 from ray_jobs.messages import Ended
@@ -158,6 +160,7 @@ async def _drive(
             outlook.cpus,
             secrets_of(settings),
             carrier(),
+            run.name,
         )
 
         def tell(progress: Progress) -> None:
@@ -344,3 +347,48 @@ class _Results:
         """Write all that is left."""
         if self._writer is not None:
             self._writer.write(self._log, final=True)
+
+
+class BatchOptions(SolveOptions, total=False):
+    """The options of ``solve_batch``: those of ``solve``, and where the work is done."""
+
+    address: str
+    workers: int
+    cpus: float
+    results: str
+    ray: bool
+    watch: Watch
+
+
+def solve_batch(tasks: str | Path | TaskSet, **options: Unpack[BatchOptions]) -> RunLog:
+    """Solve tasks on the workers of a Ray cluster; give the run's log, open to be read: close it after use.
+
+    ``tasks`` come from a source (a path, ``arc1:training``, ``load_tasks(…)``), for they are read again and
+    never held all at once. Besides the options of ``asolve`` there are:
+
+    ``out``      the new run: a path, or ``postgresql+psycopg://USER@HOST/DATABASE#RUN``; default: a new file
+                 in the runs folder
+    ``address``  the cluster: ``auto``, ``local``, ``HOST:PORT``, ``ray://HOST:PORT``; default:
+                 ``RAY_ADDRESS``, or one that is started on this machine
+    ``workers``  solver processes; default: as many as there is room for, each with ``cpus`` CPUs (1)
+    ``results``  where solutions are also written as Parquet
+    ``ray``      ``False``: in this process
+    ``watch``    called every second with a ``Progress``
+
+    A run that was interrupted goes on with ``induce batch resume``. Raises ``InduceError`` where our side
+    failed; a task without a solution is no error.
+    """
+    if "on_solution" in options:
+        raise TypeError("solve_batch has no option 'on_solution': solutions are in the log; there is watch=…")
+    watch = options.get("watch", lambda _: None)
+    own = ("address", "workers", "cpus", "results", "ray", "watch")
+    of_solve: Any = {name: value for name, value in options.items() if name not in own}
+    cluster = {name: options.get(name) for name in ("address", "workers", "cpus", "results")}
+    settings, proposer = settings_of(of_solve, {"cluster": cluster})
+    loaded = tasks if isinstance(tasks, TaskSet) else load_tasks(tasks)
+    run = start_run(loaded, sum(1 for _ in loaded), proposer, settings, options.get("out"))
+    if options.get("ray", True):
+        run_batch(run, settings.cluster.address, watch)
+    else:
+        solve_here(run, watch)
+    return RunLog.open(run.address)

@@ -29,10 +29,14 @@ class AccountHost:
         self._ledger.spent, self._ledger.programs = spent()
         self._held: dict[str, tuple[int, Cost]] = {}
         """By worker: how many reservations, and what they are together."""
+        self._gone: set[str] = set()
 
     async def admit(self, worker: str, samples: int, shared: Cost, each: Cost) -> tuple[int, str]:
         """Wait for a turn; give for how many samples something is reserved, and what refused the rest."""
         granted = await self._ledger.admit(samples, shared, each)
+        if granted and worker in self._gone:  # while it waited: nobody else would give that back
+            self._ledger.release(shared + each.times(granted))
+            return 0, ""
         if granted:
             number, cost = self._held.get(worker, (0, Cost()))
             self._held[worker] = number + 1, cost + shared + each.times(granted)
@@ -63,6 +67,7 @@ class AccountHost:
 
     async def forget(self, worker: str) -> None:
         """Give back what a worker held that is gone; what it spent is in the log."""
+        self._gone.add(worker)
         number, held = self._held.pop(worker, (0, Cost()))
         for _ in range(number):
             self._ledger.release(held)

@@ -18,13 +18,14 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from hypotheses.models.server_metrics import read_metrics
+from hypotheses.models.server_metrics import open_connections, read_metrics
 from hypotheses.run_log import Event
 from hypotheses.task import Task
 from ray_jobs.dispatch import Assignment, Dispatcher, DispatchPolicy, GivenUp
 from ray_jobs.job import Job
 from ray_jobs.logs import BatchLog
 from ray_jobs.messages import Ended, Hand, Opened, Report
+from ray_jobs.metrics import RunMetrics
 from ray_jobs.progress import Progress, Tally
 from ray_jobs.worker import SolverWorker
 from sandboxes import ClusterError, InduceError
@@ -100,9 +101,11 @@ class BatchDriver:
         self._over = asyncio.Event()
         self._workers: dict[str, Any] = {}
         self._needless: dict[str, list[str]] = {}
-        self._overloaded: tuple[str, ...] = ()
+        self._overloaded: dict[str, tuple[str, ...]] = {}
+        """By worker: the endpoints at which requests queue, and of which it has not heard yet."""
         self._events: list[Event] = []
         self._generations = 0
+        self._metrics = RunMetrics(job.run)
 
     @property
     def progress(self) -> Progress:
@@ -138,6 +141,8 @@ class BatchDriver:
                 task.cancel()
             await asyncio.gather(over, *running, return_exceptions=True)
             await self._close_workers()
+            with contextlib.suppress(InduceError):  # what ended the run is to be told, and not this
+                await self._write_events()
         self._note("ended", detail=self.progress.record())
         await self._write_events()
         self._watch(self.progress)
@@ -210,7 +215,7 @@ class BatchDriver:
             tuple((one.task, tokens[one.task.id]) for one in given),
             tuple(self._needless.pop(name, ())),
             None if self._plan.share is None else max(1, -(-self._plan.share // alive)),
-            self._overloaded,
+            self._overloaded.pop(name, ()),
             self._plan.heartbeat,
             # Many workers answer less often, so that the driver can listen to them all.
             max(0.005, 0.0005 * alive),
@@ -270,22 +275,28 @@ class BatchDriver:
                 noted = time.monotonic()
                 self._note("progress", detail=self.progress.record())
             await self._write_events()
-            self._watch(self.progress)
+            progress = self.progress
+            self._metrics.progress(progress)
+            self._watch(progress)
 
     async def _watch_servers(self) -> None:
         """See whether requests queue at the model's servers: then workers ask for less."""
-        while True:
-            queueing = []
-            for url in self._plan.endpoints:
-                with contextlib.suppress(OSError, TimeoutError):
-                    metrics = await read_metrics(url)
-                    if metrics is not None:
-                        self._tally.servers[url] = metrics
-                        # As many waiting as running would only wait longer, were there more.
-                        if (metrics.waiting or 0) > (metrics.running or 0):
-                            queueing.append(url)
-            self._overloaded = tuple(queueing)
-            await asyncio.sleep(SERVER_SECONDS)
+        connections = open_connections()
+        try:
+            while True:
+                queueing = []
+                for url in self._plan.endpoints:
+                    metrics = await read_metrics(url, connections)
+                    if metrics is None:
+                        continue
+                    self._tally.servers[url] = metrics
+                    # Where as many wait as are served, more would only wait longer.
+                    if (metrics.waiting or 0) > (metrics.running or 0):
+                        queueing.append(url)
+                self._overloaded = dict.fromkeys(self._workers, tuple(queueing))
+                await asyncio.sleep(SERVER_SECONDS)
+        finally:
+            await connections.aclose()
 
     def _note(
         self,

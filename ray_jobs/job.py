@@ -100,6 +100,7 @@ class Job:
     cpus: float
     environment: Mapping[str, str]
     trace: Mapping[str, str]
+    run: str = ""
 
     def __repr__(self) -> str:
         return f"Job({self.make_solver!r})"

@@ -18,7 +18,8 @@ from ray_jobs.account import SharedAccount
 from ray_jobs.hosted import HostedMemory
 from ray_jobs.job import Engine, Job, Workplace
 from ray_jobs.messages import Ended, Hand, Load, Opened, Report
-from ray_jobs.tracing import continued, span
+from ray_jobs.metrics import WorkerMetrics
+from ray_jobs.tracing import continued, flush, span
 from sandboxes import InduceError, RunLogError
 
 AHEAD_SECONDS = 0.2
@@ -44,11 +45,13 @@ class SolverWorker:
         self._stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
         self._job: Job | None = None
+        self._metrics: WorkerMetrics | None = None
 
     def open(self, job: Job) -> Opened:
         """Make the solver. Raises what that raises."""
         os.environ.update(job.environment)
         self._job = job
+        self._metrics = WorkerMetrics(job.run, self._name)
         self._thread = threading.Thread(target=self._run, args=(job,), name="induce-solver", daemon=True)
         self._thread.start()
         return self._opened.result()
@@ -71,7 +74,11 @@ class SolverWorker:
                     del self._tokens[one.task_id]
             if self._dead and not ended:
                 raise RunLogError(f"the worker {self._name} has ended: {self._why()}")
-            return Report(tuple(ended), self._room(), self._load())
+            report = Report(tuple(ended), self._room(), self._load())
+        if self._metrics is not None:
+            self._metrics.ended(report.ended)
+            self._metrics.load(report.load)
+        return report
 
     def close(self) -> None:
         """Stop what is under way, and close the solver with all that it holds."""
@@ -79,6 +86,7 @@ class SolverWorker:
             self._loop.call_soon_threadsafe(self._stop.set)
         if self._thread is not None:
             self._thread.join(30)
+        flush()
 
     @property
     def _dead(self) -> bool:

@@ -12,7 +12,7 @@ PUBLIC = set(
     "Implementer InduceError Limits ModelError Parameter Program Proposal Proposer ProposerError "
     "Recipe Report Request RunLog RunLogError Sandbox SandboxError SearchProposer "
     "SettingsError Signature Solution Solver SolverConfig Task TaskFormatError TaskSet Usage Verdict "
-    "__version__ asolve find_recipe load_recipe load_tasks solve".split()
+    "__version__ asolve find_recipe load_recipe load_tasks solve solve_batch".split()
 )
 HEAVY = frozenset(
     "docker httpx langchain langchain_core langchain_openai numpy openai pyarrow ray sqlalchemy torch "

@@ -91,9 +91,7 @@ def run(
     memory_mode: Annotated[MemoryMode | None, typer.Option(help=MEMORY_HELP)] = None,
     first: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="GLOB", help="Solve tasks first whose ids are like this; may be repeated."
-        ),
+        typer.Option(metavar="GLOB", help="Solve first what has such an id; may be repeated."),
     ] = None,
     out: Annotated[
         str | None,

@@ -69,6 +69,7 @@ def run_checks() -> Iterator[Check]:
         ("model2vec", "dense", "concepts found by meaning"),
         ("pyarrow", "parquet", "parquet files"),
         ("langchain_openai", "models", "language models"),
+        ("ray", "ray", "batches on more than one process, or on a cluster"),
         ("docker", "docker", "the client for --sandbox docker, which also takes an engine and an image"),
         ("pydantic_monty", "monty", "programs in the fast path (sandbox.monty)"),
     ):
