@@ -12,13 +12,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from hypotheses.models.server_metrics import open_connections, read_metrics
+from hypotheses.models.server_metrics import ServerMetrics, open_connections, read_metrics
 from hypotheses.run_log import Event
 from hypotheses.task import Task
 from ray_jobs.dispatch import Assignment, Dispatcher, DispatchPolicy, GivenUp
@@ -32,6 +32,9 @@ from sandboxes import ClusterError, InduceError
 
 CANCEL = "cancel"
 """What is signalled to a run that is to stop."""
+
+SERVER = "server"
+"""What the timeline says of a model's server when a session ends: what it did since that began."""
 
 MOST_GIVEN_UP = 100
 """A run stops when so many tasks could not be brought to an end: it is not they who are at fault."""
@@ -105,6 +108,7 @@ class BatchDriver:
         """By worker: the endpoints at which requests queue, and of which it has not heard yet."""
         self._events: list[Event] = []
         self._generations = 0
+        self._servers_before: dict[str, ServerMetrics] = {}
         self._metrics = RunMetrics(job.run)
 
     @property
@@ -143,6 +147,7 @@ class BatchDriver:
             await self._close_workers()
             with contextlib.suppress(InduceError):  # what ended the run is to be told, and not this
                 await self._write_events()
+        await self._note_servers()
         self._note("ended", detail=self.progress.record())
         await self._write_events()
         self._watch(self.progress)
@@ -289,6 +294,7 @@ class BatchDriver:
                     metrics = await read_metrics(url, connections)
                     if metrics is None:
                         continue
+                    self._servers_before.setdefault(url, metrics)
                     self._tally.servers[url] = metrics
                     # Where as many wait as are served, more would only wait longer.
                     if (metrics.waiting or 0) > (metrics.running or 0):
@@ -297,6 +303,14 @@ class BatchDriver:
                 await asyncio.sleep(SERVER_SECONDS)
         finally:
             await connections.aclose()
+
+    async def _note_servers(self) -> None:
+        """Note what the model's servers say that they did for this run, and for whoever asked meanwhile."""
+        for url, before in self._servers_before.items():
+            metrics = await read_metrics(url)
+            if metrics is not None:
+                self._tally.servers[url] = metrics
+                self._note(SERVER, url, detail=asdict(metrics.since(before)))
 
     def _note(
         self,

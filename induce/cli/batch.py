@@ -208,9 +208,12 @@ def status(run: RunName, json: Json = False) -> None:
         outcomes, total = log.count(), log.info.tasks
         last: Event | None = None
         workers: dict[str, Event] = {}
+        servers: dict[str, Event] = {}
         for event in log.events(None):
             if event.what in ("began", "progress", "ended"):
                 last = event
+            if event.what == "server":
+                servers[event.where] = event
             if event.what == "began":
                 workers.clear()
             elif event.what == "worker ready":
@@ -226,12 +229,17 @@ def status(run: RunName, json: Json = False) -> None:
     if json:
         record: dict[str, Any] = {"run": log.address, "state": state, "tasks": total, "done": done}
         record |= {"outcomes": outcomes, "workers": sorted(workers), "seconds_since_heard": age}
+        record["servers"] = {url: dict(event.detail) for url, event in servers.items()}
         print_json(record | {"progress": dict(last.detail) if last is not None else None})
         return
     print_line(console(), f"{state}: {done:,} of {total:,} tasks done, {_summary(outcomes)}")
     if last is not None:
         heard = f"{timedelta(seconds=round(age or 0))} ago"
         print_line(console(), f"last heard of {heard}; {len(workers)} workers then", "dim")
+    for url, event in servers.items():
+        known = {name: value for name, value in event.detail.items() if value}
+        said = ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in known.items())
+        print_line(console(), f"{url}: {said}", "dim")
     if done < total and state != "at work":
         print_line(console(), f"go on with: induce batch resume {shlex.quote(run)}", "dim")
 
