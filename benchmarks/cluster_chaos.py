@@ -183,7 +183,7 @@ class Laboratory:
         began = time.monotonic()
         driver = self.start(address)
         plan = self.plan(dice, kind)
-        problem = ""
+        problem, hit_at = "", 0.0
         while (code := driver.poll()) != 0:
             if code is not None:
                 LOG.info("the driver ended with %s: resume", code)
@@ -197,7 +197,9 @@ class Laboratory:
                 os.killpg(driver.pid, signal.SIGKILL)
                 break
             done = self.done(address)
-            if plan and done >= plan[0][0] * self.count:
+            # With some time between, so that there is somebody to kill.
+            if plan and done >= plan[0][0] * self.count and time.monotonic() - hit_at > 1.5:
+                hit_at = time.monotonic()
                 what = plan.pop(0)[1]
                 LOG.info("%d done: %s", done, what)
                 hit = self.disturb(what, dice, driver)

@@ -22,6 +22,7 @@ from induce.api import SolveOptions, settings_of
 from induce.language_model import ModelSource
 from induce.memory_store import open_memory
 from induce.node_check import check_node
+from induce.offline import send_ahead
 from induce.runs import Run, is_on_server, start_run
 from induce.sandboxing import TOKEN_VARIABLE
 from induce.settings import Settings
@@ -76,12 +77,14 @@ def run_batch(
     watch: Watch = lambda _: None,
     remark: Callable[[str], object] = lambda _: None,
     first: Sequence[str] = (),
+    *,
+    offline: bool = False,
 ) -> BatchEnd:
     """Solve what is left of a run on the cluster at ``address``, and close its log.
 
     Without an address it is the cluster that ``RAY_ADDRESS`` names, else one on this machine alone. ``watch``
     is told every second how it goes, ``remark`` what else there is to say. Tasks whose ids are like one of
-    ``first`` (a shell's pattern) come first.
+    ``first`` (a shell's pattern) come first. ``offline``: all first requests to the model are sent ahead.
 
     Raises ``ClusterError`` where the cluster cannot be used, or a node lacks something, before any work
     starts; ``BatchCancelledError`` where somebody asked for the run to stop; and whatever else ends a run.
@@ -97,6 +100,8 @@ def run_batch(
                 f"the cluster is reached from outside ({cluster.address}), so its nodes cannot write "
                 f"{run.address}: name a run on a PostgreSQL server with --out, or start this as a Ray job"
             )
+        if offline:
+            send_ahead(run, cluster, remark)
         return asyncio.run(_drive(run, cluster, outlook, watch, remark, first))
 
 

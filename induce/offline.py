@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from hypotheses.budget import Budget, Ledger
 from hypotheses.hypothesis import Completion, Report
@@ -241,12 +241,9 @@ async def _open_model(
             f"--offline needs {error.name or 'Ray Data'}: pip install 'induce[ray-data]', or leave it out"
         ) from None
     chosen = settings.model
-    endpoints = open_endpoints(
-        source.address, EndpointSettings(timeout=_NEVER, logprobs=chosen.logprobs, omit=chosen.omit)
-    )
     connections = DatasetConnections(Reach(chosen.concurrency, chosen.timeout))
-    for endpoint in endpoints:
-        cast("Any", endpoint)._model.connections = connections
+    speaking = EndpointSettings(timeout=_NEVER, logprobs=chosen.logprobs, omit=chosen.omit)
+    endpoints = open_endpoints(source.address, speaking, connections)
     # How many samples a server is at, and for how long, is limited where they are sent; here they queue.
     client = ModelClient(
         source.name,

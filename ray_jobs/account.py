@@ -58,7 +58,10 @@ class AccountHost:
         self._ledger.spend(cost)
 
     async def take_programs(self, most: int) -> int:
-        """Give how many programs may be run, up to ``most``."""
+        """Give how many programs may be run, up to ``most``; few towards the end, so that all get some."""
+        if self._ledger.budget.programs is not None:
+            left = self._ledger.budget.programs - self._ledger.programs
+            most = max(1, min(most, left // (2 * PROGRAMS_AT_ONCE)))
         return sum(self._ledger.take_program() for _ in range(most))
 
     async def give_programs(self, count: int) -> None:

@@ -86,10 +86,13 @@ def connect(address: str | None, *, cpus: float | None = None) -> Iterator[Clust
             ray.init(address=address, namespace=NAMESPACE, **options)
     except Exception as error:
         raise _explained(address, error) from error
+    # Ray would print among our output that a node is lost; its logs say so, and ours what that means.
+    printing, ray._private.worker.print_to_stdstream = ray._private.worker.print_to_stdstream, _nothing
     try:
         yield Cluster(address, address.startswith("ray://"))
     finally:
         ray.shutdown()
+        ray._private.worker.print_to_stdstream = printing
 
 
 def versions() -> tuple[str, str]:
@@ -115,8 +118,8 @@ def _import_ray() -> Any:
 
 def _reach(address: str) -> None:
     """See whether anybody listens at an address. Raises ``ClusterError``."""
-    parts = urlsplit(address if "://" in address else f"//{address}")
     try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
         host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme)
     except ValueError:
         host = port = None
@@ -131,12 +134,47 @@ def _reach(address: str) -> None:
             f"nobody answers at {address} ({error.strerror or error}): is the cluster up, and is this its "
             "address? `ray status` on its head tells"
         ) from error
+    if not address.startswith("ray://"):
+        _greet(address, f"{host}:{port}")
+
+
+def _greet(address: str, place: str) -> None:
+    """See whether who listens is the head of a cluster, and takes our token. Raises ``ClusterError``.
+
+    Ray itself would try for a long time, and write every failure to the terminal.
+    """
+    try:  # Ray's own way to use its token, which is no part of its interface
+        import grpc  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with Ray
+        from ray._private.grpc_utils import init_grpc_channel  # noqa: PLC0415
+        from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc  # noqa: PLC0415
+    except ImportError:
+        return  # another Ray than those we know: it will say so itself, later
+
+    messages: Any = gcs_service_pb2
+    services: Any = gcs_service_pb2_grpc
+    with init_grpc_channel(place) as channel:
+        try:
+            head = services.NodeInfoGcsServiceStub(channel)
+            head.CheckAlive(messages.CheckAliveRequest(), timeout=REACH_SECONDS)
+        except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                raise _refused(address) from error
+            raise ClusterError(
+                f"who answers at {address} is not the head of a Ray cluster ({error.code().name}): "
+                "`ray status` on the head tells its address"
+            ) from error
+
+
+def _refused(address: str) -> ClusterError:
+    return ClusterError(
+        f"the cluster at {address} refuses this machine's token: set RAY_AUTH_MODE=token and "
+        f"RAY_AUTH_TOKEN_PATH to the file with the cluster's own (it is ~/.ray/auth_token on its head)"
+    )
 
 
 def _explained(address: str, error: Exception) -> ClusterError:
     """Say why a cluster that was asked cannot be used, and what to do."""
-    said = str(error)
-    lower = said.lower()
+    lower = " ".join(str(one) for one in (error, error.__cause__) if one).lower()
     if "version" in lower and ("mismatch" in lower or "different" in lower):
         here = "Python {} and Ray {}".format(*versions())
         return ClusterError(
@@ -144,10 +182,7 @@ def _explained(address: str, error: Exception) -> ClusterError:
             f"({_line(error)})"
         )
     if "unauthenticated" in lower or "authentication" in lower or "token" in lower:
-        return ClusterError(
-            f"the cluster at {address} refuses this machine's token: set RAY_AUTH_MODE=token and "
-            f"RAY_AUTH_TOKEN_PATH to the file with the cluster's own (it is ~/.ray/auth_token on its head)"
-        )
+        return _refused(address)
     if isinstance(error, ConnectionError) and address == "auto":
         return ClusterError(
             "this machine is not part of a running cluster: start one with `ray start --head`, "
@@ -163,6 +198,10 @@ def _name(node: dict[str, Any]) -> str:
 def _line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:300]
+
+
+def _nothing(*_: object, **__: object) -> None:
+    pass
 
 
 @contextlib.contextmanager

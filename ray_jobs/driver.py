@@ -140,6 +140,9 @@ class BatchDriver:
                 done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 for one in done:
                     one.result()
+        except BaseException as error:
+            self._note("stopped", detail={"reason": _line(error), **self.progress.record()})
+            raise
         finally:
             for task in (over, *running):
                 task.cancel()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import Generation
 
+    from hypotheses.models.connections import Connections
     from hypotheses.models.openai_protocol import OpenAIProtocolChat
 
 VLLM_KEY = "INDUCE_MODEL_API_KEY"
@@ -113,7 +114,7 @@ def key_variables(provider: str) -> list[str]:
 
 
 def open_endpoints(
-    address: ModelAddress, settings: EndpointSettings | None = None
+    address: ModelAddress, settings: EndpointSettings | None = None, connections: Connections | None = None
 ) -> list[LangChainEndpoint]:
     """Open the endpoints of an address, one for each of its URLs.
 
@@ -127,7 +128,7 @@ def open_endpoints(
         raise ModelError(f"{address} is a transcript: recorded answers are replayed, not asked for")
     if address.provider not in OPENAI_COMPATIBLE:
         return [_open_provider(address, url, settings) for url in address.urls or ("",)]
-    return [_open_openai_protocol(address, url, settings) for url in address.base_urls or ("",)]
+    return [_open_openai_protocol(address, url, settings, connections) for url in address.base_urls or ("",)]
 
 
 class LangChainEndpoint:
@@ -273,7 +274,9 @@ class LangChainEndpoint:
         return [*names[:10], f"{len(names) - 10} more"] if len(names) > 10 else list(names)
 
 
-def _open_openai_protocol(address: ModelAddress, url: str, settings: EndpointSettings) -> LangChainEndpoint:
+def _open_openai_protocol(
+    address: ModelAddress, url: str, settings: EndpointSettings, connections: Connections | None = None
+) -> LangChainEndpoint:
     try:
         from hypotheses.models.connections import Connections  # noqa: PLC0415
         from hypotheses.models.openai_protocol import OpenAIProtocolChat  # noqa: PLC0415
@@ -295,7 +298,8 @@ def _open_openai_protocol(address: ModelAddress, url: str, settings: EndpointSet
             cache=False,  # a cache of LangChain's would answer every sample of a prompt alike
             disable_streaming=True,
             old_max_tokens=own,
-            connections=Connections(settings.timeout, settings.connect_timeout, settings.max_bytes),
+            connections=connections
+            or Connections(settings.timeout, settings.connect_timeout, settings.max_bytes),
         )
     except (ValueError, TypeError) as error:
         raise ModelError(f"{address} cannot be opened: {_line(error)}") from None

@@ -29,6 +29,7 @@ from induce.cli.options import (
 from induce.cli.output import BadTasks, console, error_console, print_json, print_line
 from induce.cli.solve import limits_of, resume
 from induce.estimate import Estimate, estimate
+from induce.offline import check_offline
 from induce.runs import Run, run_address, start_run
 from induce.sandboxing import open_sandbox
 from induce.settings import MemoryMode, Settings, resolve_settings
@@ -54,6 +55,13 @@ Workers = Annotated[
 ]
 Cpus = Annotated[float | None, typer.Option(min=0.1, help="CPUs of each worker. Default: 1.")]
 NoRay = Annotated[bool, typer.Option("--no-ray", help="Solve in this process, without Ray.")]
+Offline = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        help="Send all first requests to the model ahead, as one dataset, before anything is solved.",
+    ),
+]
 Recipe = Annotated[
     str | None,
     typer.Option(help="The method: a name that `induce recipes list` shows, or a TOML file."),
@@ -101,6 +109,7 @@ def run(
         str | None, typer.Option(help="Also write solutions as Parquet: a folder, s3://…, gs://…")
     ] = None,
     no_ray: NoRay = False,
+    offline: Offline = False,
     task_format: Format = None,
     shots: Shots = None,
     output_column: OutputColumn = None,
@@ -137,12 +146,17 @@ def run(
         recipe,
         proposer,
     )
+    if offline:
+        if no_ray:
+            raise typer.BadParameter("it needs Ray; leave one of the two out", param_hint="--offline")
+        spec, chosen = choose_proposer(settings, proposer)
+        check_offline(make_proposer(spec, chosen).recipe, chosen)  # before there is a run
     loaded = _load(tasks, task_format, shots, output_column, skip_bad=skip_bad)
     if no_ray:
         open_sandbox(settings.sandbox).close()
     count = sum(1 for _ in loaded)  # reads every task once, so that a bad one stops us before work is spent
     started = start_run(loaded, count, proposer, settings, out)
-    work(started, tuple(first or ()), no_ray=no_ray, json=json)
+    work(started, tuple(first or ()), no_ray=no_ray, offline=offline, json=json)
 
 
 @app.command()
@@ -210,7 +224,7 @@ def status(run: RunName, json: Json = False) -> None:
         workers: dict[str, Event] = {}
         servers: dict[str, Event] = {}
         for event in log.events(None):
-            if event.what in ("began", "progress", "ended"):
+            if event.what in ("began", "progress", "ended", "stopped"):
                 last = event
             if event.what == "server":
                 servers[event.where] = event
@@ -221,7 +235,7 @@ def status(run: RunName, json: Json = False) -> None:
             elif event.what == "worker lost":
                 workers.pop(event.where, None)
     done = sum(outcomes.values())
-    over = last is not None and last.what == "ended"
+    over = last is not None and last.what in ("ended", "stopped")
     age = None if last is None else max(0.0, time.time() - last.time)
     state = (
         "finished" if done >= total else "ended" if over else "at work" if age and age < 60 else "not at work"
@@ -323,7 +337,9 @@ def export(
 app.command("resume")(resume)
 
 
-def work(started: Run, first: tuple[str, ...] = (), *, no_ray: bool, json: bool) -> None:
+def work(
+    started: Run, first: tuple[str, ...] = (), *, no_ray: bool, json: bool, offline: bool = False
+) -> None:
     """Work on a run that is open until it ends, showing how it goes."""
     address = started.settings.cluster.address
     with Dashboard(json=json) as dashboard:
@@ -332,7 +348,7 @@ def work(started: Run, first: tuple[str, ...] = (), *, no_ray: bool, json: bool)
             if no_ray:
                 end = solve_here(started, dashboard.show, first)
             else:
-                end = run_batch(started, address, dashboard.show, dashboard.remark, first)
+                end = run_batch(started, address, dashboard.show, dashboard.remark, first, offline=offline)
         except KeyboardInterrupt:
             dashboard.remark(f"interrupted; {again}")
             raise
