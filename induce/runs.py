@@ -166,7 +166,7 @@ def replay_run(log: RunLog, path: Path, on_bad: BadTaskHandler, source: str | No
     tasks = reload_tasks(log, on_bad, source)
     if make_proposer(log.info.proposer, settings).content_hash != log.info.proposer_hash:
         raise RunLogError(
-            f"the transcript of {log.info.proposer} has changed since the run {log.address} began; put it back"
+            f"the transcript of {log.info.proposer} has changed since {log.address} began; put it back"
         )
     return start_run(tasks, log.info.tasks, log.info.proposer, settings, path)
 

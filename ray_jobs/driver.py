@@ -224,8 +224,8 @@ class BatchDriver:
             tuple(self._needless.pop(name, ())),
             None if self._plan.share is None else max(1, -(-self._plan.share // alive)),
             self._overloaded.pop(name, ()),
-            self._plan.heartbeat,
             # Many workers answer less often, so that the driver can listen to them all.
+            max(self._plan.heartbeat, 0.002 * alive),
             max(0.005, 0.0005 * alive),
         )
 

@@ -67,7 +67,8 @@ class SolverWorker:
         with self._news:
             self._news.wait_for(lambda: self._ended or self._dead, hand.wait)
             if self._ended and self._tokens and hand.linger:
-                self._news.wait(hand.linger)
+                # Several that end together are told together, as long as there is work left meanwhile.
+                self._news.wait_for(lambda: self._dead or len(self._ended) >= len(self._tokens), hand.linger)
             ended, self._ended = self._ended, []
             for one in ended:
                 if self._tokens.get(one.task_id) == one.token:

@@ -74,7 +74,7 @@ Limits = Annotated[
     list[str] | None,
     typer.Option(
         metavar="LIMIT=NUMBER",
-        help="What may be spent on a task, or with run_ before the name on all together, as of `induce solve`.",
+        help="What may be spent on a task or, with run_ before the name, on all together.",
     ),
 ]
 MEMORY_HELP = (
