@@ -1,8 +1,8 @@
 """A model that answers the same to the same, at several ports that can be told to misbehave.
 
 Choice ``i`` of a request depends on its messages and on ``seed + i`` alone, so that a run that is disturbed
-gets what an undisturbed one gets. It can watch a run log: a request for samples that are recorded there already
-is one that would be paid twice, and is counted.
+gets what an undisturbed one gets. It can watch a run log: a request for samples that are recorded there
+already is one that would be paid twice, and is counted.
 
     python benchmarks/chaos_model.py PORT PORT PORT
 """

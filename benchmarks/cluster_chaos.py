@@ -3,10 +3,10 @@
 2,000 tasks, half of which the search solves and half of which need the model, run on a cluster of a head and
 a worker node (separate processes on this machine), with the run log in a file and on a PostgreSQL server by
 turns. Meanwhile solver actors, the owner of the log, a whole node and the driver are killed with SIGKILL,
-PostgreSQL is restarted, and of the model's three endpoints one hangs, one answers rubbish and one says 429 for
-a while. Whoever runs the batch only says `induce batch resume` when the driver has died. Afterwards the record
-is compared with that of an undisturbed run: completions, hypotheses, programs, verdicts, predictions and usage
-must be the same.
+PostgreSQL is restarted, and of the model's three endpoints one hangs, one answers rubbish and one says 429
+for a while. Whoever runs the batch only says `induce batch resume` when the driver has died. Afterwards the
+record is compared with that of an undisturbed run: completions, hypotheses, programs, verdicts, predictions
+and usage must be the same.
 
     python benchmarks/cluster_chaos.py [--trials 20] [--tasks 2000] [--seed 1]
 """
@@ -47,19 +47,19 @@ search = true
 
 [propose]
 what = "program"
-samples = 4
+samples = 3
 temperature = 0.8
 seed = {BASE_SEED}
 
 [refine]
 what = "program"
 rounds = 1
-samples = 2
+samples = 1
 temperature = 0.7
 seed = {BASE_SEED}
 """
 SETTINGS = {
-    "INDUCE_SEARCH__MAX_TERMS": "3000",
+    "INDUCE_SEARCH__MAX_TERMS": "800",
     "INDUCE_MODEL__TIMEOUT": "5",
     "INDUCE_MODEL__ATTEMPTS": "12",
     "INDUCE_SANDBOX__MONTY": "false",

@@ -1,8 +1,9 @@
 """What a batch costs beside the same tasks in one process, and what a second worker brings.
 
-Tasks are searches of a fixed number of terms, which take about 0.01, 0.1 and 1 s of one core; the same are solved in
-this process, one at a time, and as a batch with one worker and with two, on a Ray cluster on this machine. Rates are
-those between the first task's beginning and the last one's end; what it takes to start and end is told apart.
+Tasks are searches of a fixed number of terms, which take about 0.01, 0.1 and 1 s of one core; the same are
+solved in this process, one at a time, and as a batch with one worker and with two, on a Ray cluster on this
+machine. Rates are those between the first task's beginning and the last one's end; what it takes to start and
+end is told apart.
 
     python benchmarks/cluster_efficiency.py [--seconds 30]
 """

@@ -23,7 +23,7 @@ from induce.language_model import ModelSource
 from induce.memory_store import open_memory
 from induce.node_check import check_node
 from induce.offline import send_ahead
-from induce.runs import Run, is_on_server, start_run
+from induce.runs import Run, is_on_server, mark_as_batch, start_run
 from induce.sandboxing import TOKEN_VARIABLE
 from induce.settings import Settings
 from induce.tasks import TaskSet, load_tasks
@@ -392,6 +392,7 @@ def solve_batch(tasks: str | Path | TaskSet, **options: Unpack[BatchOptions]) ->
     settings, proposer = settings_of(of_solve, {"cluster": cluster})
     loaded = tasks if isinstance(tasks, TaskSet) else load_tasks(tasks)
     run = start_run(loaded, sum(1 for _ in loaded), proposer, settings, options.get("out"))
+    mark_as_batch(run.log)
     if options.get("ray", True):
         run_batch(run, settings.cluster.address, watch)
     else:

@@ -29,7 +29,7 @@ from hypotheses.run_log import Event, RunLog
 from hypotheses.steps.model import Model
 from hypotheses.task import Task
 from induce.language_model import ModelSource, make_prompts, token_counter
-from induce.runs import BATCH_BEGAN, Run
+from induce.runs import BATCH, Run
 from induce.settings import Settings
 from induce.wiring import solver_config
 from sandboxes import ClusterError, ProposerError, SettingsError
@@ -138,7 +138,7 @@ def send_ahead(run: Run, cluster: Cluster, remark: Callable[[str], object] = lam
         remark(str(fetched))
         run.log.note([Event(time.time(), "progress", detail={"sent_ahead": asdict(fetched)})])
 
-    run.log.note([Event(time.time(), BATCH_BEGAN, detail={"workers": 0})])
+    run.log.note([Event(time.time(), BATCH, detail={"workers": 0})])
     fetched = asyncio.run(fetch_ahead(run, tell, cancelled=cancelled))
     if fetched.cancelled:
         raise BatchCancelledError("the run was cancelled; what was sent ahead is in its log")

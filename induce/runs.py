@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from hypotheses.run_log import RunInfo, RunLog
+from hypotheses.run_log import Event, RunInfo, RunLog
 from hypotheses.task import Task
 from induce._version import __version__
 from induce.language_model import ModelSource
@@ -26,7 +26,7 @@ from sandboxes import Limits, RunLogError, TaskFormatError
 
 SUFFIX = ".sqlite"
 
-BATCH_BEGAN = "began"
+BATCH = "batch"
 """What the timeline of a batch begins with."""
 
 LOOKED_UP_AT_ONCE = 64
@@ -279,10 +279,15 @@ def is_on_server(address: str) -> bool:
     return "://" in address
 
 
+def mark_as_batch(log: RunLog) -> None:
+    """Say of a new run that it is to be spread over workers, also when it is resumed."""
+    log.note([Event(time.time(), BATCH)])
+
+
 def is_batch(log: RunLog) -> bool:
     """Whether a run was begun as a batch, to be spread over workers."""
     first = next(iter(log.events()), None)
-    return first is not None and first.what == BATCH_BEGAN
+    return first is not None and first.what == BATCH
 
 
 def run_address(name: str, settings: Settings) -> str | Path:

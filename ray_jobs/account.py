@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import ray
@@ -30,6 +31,9 @@ class AccountHost:
         self._held: dict[str, tuple[int, Cost]] = {}
         """By worker: how many reservations, and what they are together."""
         self._gone: set[str] = set()
+        self._heard: dict[str, int] = {}
+        """By worker: the number of what it is to tell next."""
+        self._early: dict[str, dict[int, tuple[Cost, Cost | None, bool]]] = {}
 
     async def admit(self, worker: str, samples: int, shared: Cost, each: Cost) -> tuple[int, str]:
         """Wait for a turn; give for how many samples something is reserved, and what refused the rest."""
@@ -41,6 +45,23 @@ class AccountHost:
             number, cost = self._held.get(worker, (0, Cost()))
             self._held[worker] = number + 1, cost + shared + each.times(granted)
         return granted, self._ledger.refused
+
+    async def tell(self, worker: str, number: int, spent: Cost, released: Cost | None, ends: bool) -> None:
+        """Hear what a worker spent, or gave back: in the order of its numbers, however Ray delivers it.
+
+        What was given back before it was known as spent could be granted to others.
+        """
+        early = self._early.setdefault(worker, {})
+        early[number] = (spent, released, ends)
+        # An actor that was started again knows no numbers: it begins with the first that it hears.
+        following = min(number, self._heard.setdefault(worker, number))
+        while following in early:
+            spent, released, ends = early.pop(following)
+            following += 1
+            self._ledger.spend(spent)
+            if released is not None:
+                await self.release(worker, released, ends)
+        self._heard[worker] = following
 
     async def release(self, worker: str, cost: Cost, ends: bool) -> None:
         """Give back a part of a reservation, or all that is left of it."""
@@ -64,13 +85,15 @@ class AccountHost:
             most = max(1, min(most, left // (2 * PROGRAMS_AT_ONCE)))
         return sum(self._ledger.take_program() for _ in range(most))
 
-    async def give_programs(self, count: int) -> None:
+    async def give_programs(self, number: int) -> None:
         """Take back programs that were not run."""
-        self._ledger.programs -= count
+        self._ledger.programs -= number
 
     async def forget(self, worker: str) -> None:
         """Give back what a worker held that is gone; what it spent is in the log."""
         self._gone.add(worker)
+        self._early.pop(worker, None)
+        self._heard.pop(worker, None)
         number, held = self._held.pop(worker, (0, Cost()))
         for _ in range(number):
             self._ledger.release(held)
@@ -115,6 +138,7 @@ class SharedAccount:
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._refused = ""
         self._programs = 0
+        self._numbers = count()
 
     @property
     def seconds_left(self) -> float | None:
@@ -150,11 +174,11 @@ class SharedAccount:
 
     def release(self, cost: Cost, *, ends: bool = True) -> None:
         """Give back so much of a reservation, all that is left of it where that ``ends`` it."""
-        self._handle.release.remote(self._worker, cost, ends)
+        self._handle.tell.remote(self._worker, next(self._numbers), Cost(), cost, ends)
 
     def spend(self, cost: Cost) -> None:
         """Count what was spent."""
-        self._handle.spend.remote(cost)
+        self._handle.tell.remote(self._worker, next(self._numbers), cost, None, False)
 
     def take_program(self) -> bool:
         """Count one more program, or say that the budget has none left."""

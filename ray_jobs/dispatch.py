@@ -140,7 +140,7 @@ class Dispatcher:
         if self._suspects and self._drained is None:
             self._drained = worker
         if worker == self._drained:
-            if held or not self._suspects:
+            if held or not self._suspects or room < 1:
                 return []
             self._alone = self._suspects.popleft()
             return [self._give(self._alone, worker, now)]
@@ -153,11 +153,11 @@ class Dispatcher:
 
     def finish(self, worker: str, task_id: str, now: float) -> Sequence[str]:
         """Take note that a task has its solution; give the other workers that need not go on with it."""
-        out = self._out.pop(task_id, None)
-        if out is None:
+        out = self._out.get(task_id)
+        if out is None or worker not in out.holders:
             return ()
-        if worker in out.holders:
-            self._durations.add(now - out.holders[worker])
+        del self._out[task_id]
+        self._durations.add(now - out.holders[worker])
         for holder in out.holders:
             self._leave(holder, task_id)
         return [holder for holder in out.holders if holder != worker]

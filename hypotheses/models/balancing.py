@@ -15,6 +15,9 @@ from hypotheses.models.adaptive import AdaptiveLimit
 from hypotheses.models.chat import ChatEndpoint, ModelDownError
 from hypotheses.models.circuit_breaker import CircuitBreaker
 
+WHOLE_SECONDS = 15.0
+"""How long an endpoint may refuse everything before requests are sent to it in parts."""
+
 Ending = Literal["answered", "refused", "overloaded", "failed", "unknown"]
 """How a request ended. ``refused``: this one alone, for what it asked; ``unknown``: it was not waited for."""
 
@@ -39,6 +42,8 @@ class Line:
         """Since when it has refused all that it has answered; ``None`` if it has not."""
         self.refusals = 0
         """How often since then, though it was asked for no more than one sample."""
+        self.splits = False
+        """Whether it has refused everything for so long that a smaller request may be what it takes."""
         self.trouble = ""
 
     @property
@@ -60,7 +65,17 @@ class Line:
 
     def portion(self, samples: int) -> int:
         """How many of ``samples`` one request is for: all, where the endpoint may give so many."""
-        return int(min(samples, self.gives, self.limit.room))
+        most = self.limit.room if self.splits else self.limit.most
+        return int(min(samples, self.gives, most))
+
+    def fits(self, samples: int) -> bool:
+        """Whether a request for so many may be sent now.
+
+        One for more than the limit is now is sent whole as well, by itself: in parts its prompt would be paid
+        for several times.
+        """
+        portion = self.portion(samples)
+        return self.free >= portion or (not self.in_flight and portion > self.limit.room)
 
 
 @dataclass(eq=False, slots=True)
@@ -212,12 +227,15 @@ class Balancer:
         if outcome in ("answered", "refused"):
             line.breaker.succeed()
             line.overloaded_since, line.refusals = None, 0
+            line.splits = line.splits and line.limit.value < line.limit.most
         elif outcome == "failed" and pause is None:
             line.breaker.fail(now, probe=lease.probe)
         elif lease.probe:
             line.breaker.abandon()
         if outcome == "overloaded" and line.limit.overloaded(lease.cuts):
             pause = self._refused(line, now, pause)
+        if line.overloaded_since is not None and now - line.overloaded_since > WHOLE_SECONDS:
+            line.splits = True
         if pause is not None:
             line.paused_until = max(line.paused_until, now + min(pause, self._patience))
         if trouble:
@@ -247,9 +265,7 @@ class Balancer:
                 continue
             ready = [line for line in self.lines if line.ready_at <= now]
             wanted = [line for line in ready if line not in waiter.avoid] or ready
-            fitting = [
-                line for line in wanted if line not in claimed and line.free >= line.portion(waiter.samples)
-            ]
+            fitting = [line for line in wanted if line not in claimed and line.fits(waiter.samples)]
             if fitting:
                 del self._queue[position]
                 waiter.turn.set_result(self._lease(min(fitting, key=lambda line: line.outstanding), waiter))

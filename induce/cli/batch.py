@@ -30,7 +30,7 @@ from induce.cli.output import BadTasks, console, error_console, print_json, prin
 from induce.cli.solve import limits_of, resume
 from induce.estimate import Estimate, estimate
 from induce.offline import check_offline
-from induce.runs import Run, run_address, start_run
+from induce.runs import Run, mark_as_batch, run_address, start_run
 from induce.sandboxing import open_sandbox
 from induce.settings import MemoryMode, Settings, resolve_settings
 from induce.solution_view import render_line
@@ -156,6 +156,7 @@ def run(
         open_sandbox(settings.sandbox).close()
     count = sum(1 for _ in loaded)  # reads every task once, so that a bad one stops us before work is spent
     started = start_run(loaded, count, proposer, settings, out)
+    mark_as_batch(started.log)
     work(started, tuple(first or ()), no_ray=no_ray, offline=offline, json=json)
 
 

@@ -18,7 +18,7 @@ from hypotheses.run_log import RunLog
 from hypotheses.run_log.comparison import differences
 from induce.batch import solve_here
 from induce.offline import VAIN, check_offline, fetch_ahead, send_ahead
-from induce.runs import BATCH_BEGAN, resume_run, start_run
+from induce.runs import BATCH, resume_run, start_run
 from induce.settings import resolve_settings
 from induce.tasks import load_tasks
 from induce.wiring import make_proposer
@@ -155,7 +155,7 @@ def test_a_batch_begins_with_it_and_is_told_how_it_goes(begin, local_ray):
         began, *rest = run.log.events(None)
         run.log.close()
     assert told == [str(fetched)] == ["sent ahead: 3 tasks, 9 completions, " + told[0].rsplit(", ")[-1]]
-    assert began.what == BATCH_BEGAN
+    assert began.what == BATCH
     assert [one.what for one in rest] == ["progress"]
     assert rest[0].detail["sent_ahead"]["completions"] == 9
 
