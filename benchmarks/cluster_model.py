@@ -245,7 +245,7 @@ class Batch:
                     self._settle(worker.name, task_id)
             if not self._over:
                 self.result.lost += 1
-                self._dispatcher.lose(worker.name, worker.recorded, clock.now, blame=False)
+                self._dispatcher.lose(worker.name, worker.recorded, clock.now, begun=0)
                 yield clock.sleep(shape.replacement)
 
     def _settle(self, worker: str, task_id: str) -> None:

@@ -2,8 +2,8 @@
 
 A server in vLLM's protocol (tests/model_server.py, in a process of its own) has 256 slots and seeded
 log-normal latencies. 10,000 tasks ask it for a program each, which runs in the sandbox; two workers on a
-local Ray cluster. The server measures how many of its slots were busy, weighted by time: over the whole run, and
-between the moments when all were first and last busy, which leaves the ramps out. Memory is that of the
+local Ray cluster. The server measures how many of its slots were busy, weighted by time: over the whole run,
+and between the moments when all were first and last busy, which leaves the ramps out. Memory is that of the
 driver's process.
 
     python benchmarks/cluster_saturation.py [--tasks 10000] [--slots 256] [--mean 6] [--workers 2]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from hypotheses.budget import Cost, Ledger
 from hypotheses.models.client import ModelClient
 from hypotheses.models.langchain_endpoint import key_variables
-from hypotheses.run_log import RunLog
+from hypotheses.run_log import Event, RunLog
 from induce._version import __version__
 from induce.api import SolveOptions, settings_of
 from induce.language_model import ModelSource
@@ -31,6 +33,7 @@ from induce.wiring import assemble, make_proposer, open_solver, solver_config
 from ray_jobs.job import AccountPlace, Engine, FencedRecorder, Job, Workplace
 from ray_jobs.messages import Ended
 from ray_jobs.progress import Progress, Tally
+from ray_jobs.signals import BatchCancelledError, cancelled
 from sandboxes import ClusterError, InduceError
 
 if TYPE_CHECKING:
@@ -42,10 +45,16 @@ if TYPE_CHECKING:
     from ray_jobs.preflight import NodeReport
     from ray_jobs.results import ResultsWriter
 
+_PROGRESS_SECONDS = 10
+
 RESULTS_SECONDS = 30.0
 """How often finished tasks are added to the results."""
 
-_SERVER_VARIABLES = ("PGPASSWORD", "PGPASSFILE", "PGSERVICE", "PGSSLMODE", "PGSSLROOTCERT", "PGUSER")
+_SERVER_VARIABLES = (
+    *("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGSERVICE"),
+    *("PGSERVICEFILE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGCHANNELBINDING"),
+    "PGREQUIREAUTH",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,8 @@ class Outlook:
     cpus: float
     at_once: int
     """How many tasks all workers solve at a time."""
+    problems: tuple[str, ...] = ()
+    """What else would stop it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +104,18 @@ def run_batch(
 
     chosen = run.settings.cluster
     wanted = None if chosen.workers is None else chosen.workers * chosen.cpus
+    heard = _heard(run.log)
     with run.log, connect(address, cpus=wanted) as cluster:
-        outlook = look(cluster, run.proposer.spec, run.settings, run.proposer.content_hash, refuse=True)
-        if cluster.client and not is_on_server(run.address):
-            raise ClusterError(
-                f"the cluster is reached from outside ({cluster.address}), so its nodes cannot write "
-                f"{run.address}: name a run on a PostgreSQL server with --out, or start this as a Ray job"
-            )
+        outlook = look(cluster, run.proposer.spec, run.settings, run.proposer.content_hash, run.address)
+        refuse(outlook)
         if offline:
-            send_ahead(run, cluster, remark)
-        return asyncio.run(_drive(run, cluster, outlook, watch, remark, first))
+            send_ahead(run, cluster, remark, heard)
+        return asyncio.run(_drive(run, cluster, outlook, watch, remark, first, heard))
+
+
+def _heard(log: RunLog) -> int:
+    """Give the number of the last signal there is: it was for earlier sessions."""
+    return max((number for number, _ in log.signals()), default=0)
 
 
 def plan_batch(address: str | None, spec: str, settings: Settings, content_hash: str) -> Outlook:
@@ -116,26 +129,49 @@ def plan_batch(address: str | None, spec: str, settings: Settings, content_hash:
 
 
 def look(
-    cluster: Cluster, spec: str, settings: Settings, content_hash: str, *, refuse: bool = False
+    cluster: Cluster, spec: str, settings: Settings, content_hash: str, run: str | None = None
 ) -> Outlook:
-    """Ask every node whether it has what the run needs; ``refuse``: raise ``ClusterError`` if one has not."""
-    from ray_jobs.preflight import check_nodes, refuse_bad_nodes  # noqa: PLC0415 - needs Ray
+    """Ask every node whether it has what the run needs, and reaches ``run``, if that is on a server."""
+    from ray_jobs.preflight import check_nodes  # noqa: PLC0415 - needs Ray
 
     modules = ["stitch_core"] if settings.memory.mode == "learn" else []
-    check = partial(check_node, spec, settings, content_hash, secrets_of(settings))
+    log = run if run is not None and is_on_server(run) else None
+    check = partial(check_node, spec, settings, content_hash, secrets_of(settings), log)
     reports = check_nodes(cluster, induce=__version__, modules=modules, check=check)
-    if refuse:
-        refuse_bad_nodes(reports)
     cpus = settings.cluster.cpus
     places = sum(int(one.node.cpus / cpus) for one in reports if not one.problems)
-    workers = settings.cluster.workers or places
-    if refuse and not places:
-        most = max(one.node.cpus for one in reports)
-        raise ClusterError(
-            f"a worker needs {cpus:g} CPUs, and no node has more than {most:g}: lower cluster.cpus"
+    workers = settings.cluster.workers or max(1, places)
+    problems = []
+    largest = max((one.node.cpus for one in reports), default=0.0)
+    if largest < cpus:
+        problems.append(
+            f"a worker needs {cpus:g} CPUs, and no node has more than {largest:g}: lower cluster.cpus"
         )
+    if cluster.client:
+        problems += _problems_from_outside(cluster, settings, run)
     at_once = workers * solver_config(make_proposer(spec, settings), settings).concurrency
-    return Outlook(cluster.address, tuple(reports), max(1, workers), cpus, at_once)
+    return Outlook(cluster.address, tuple(reports), workers, cpus, at_once, tuple(problems))
+
+
+def _problems_from_outside(cluster: Cluster, settings: Settings, run: str | None) -> list[str]:
+    """Say which files the cluster's nodes cannot reach when the driver is on none of them."""
+    files = [run] if run is not None else []
+    files += [settings.memory.address] if settings.memory.mode != "off" else []
+    return [
+        f"the cluster is reached from outside ({cluster.address}), so its nodes cannot use {file}: "
+        "name a run, and a memory, on a PostgreSQL server, or start this as a Ray job"
+        for file in files
+        if not is_on_server(file)
+    ]
+
+
+def refuse(outlook: Outlook) -> None:
+    """Raise ``ClusterError`` that names everything that would stop a batch, if there is anything."""
+    from ray_jobs.preflight import refuse_bad_nodes  # noqa: PLC0415 - needs Ray
+
+    refuse_bad_nodes(outlook.nodes)
+    if outlook.problems:
+        raise ClusterError("; ".join(outlook.problems))
 
 
 async def _drive(
@@ -145,6 +181,7 @@ async def _drive(
     watch: Watch,
     remark: Callable[[str], object],
     first: Sequence[str],
+    heard: int,
 ) -> BatchEnd:
     from ray_jobs.driver import BatchDriver  # noqa: PLC0415 - needs Ray
     from ray_jobs.tracing import carrier, span  # noqa: PLC0415
@@ -181,6 +218,7 @@ async def _drive(
             total=run.total,
             watch=tell,
             forget=_forgetful(account),
+            heard=heard,
         )
         await driver.run()
         end = BatchEnd(await asyncio.to_thread(reader.count), tuple(driver.given_up))
@@ -229,9 +267,9 @@ def write_results(log: RunLog, uri: str) -> None:
 def solve_here(run: Run, watch: Watch = lambda _: None, first: Sequence[str] = ()) -> BatchEnd:
     """Solve what is left of a run in this process, without Ray, and close its log."""
     tally = Tally(run.log.count(), run.total, 1)
+    heard = _heard(run.log)
 
-    async def work() -> None:
-        told = time.monotonic()
+    async def solve() -> None:
         solving = open_solver(run.proposer, run.settings, run.log)
         async with solving as solver, aclosing(solver.stream(run.unfinished(first=first))) as stream:
             async for task, solution in stream:
@@ -247,10 +285,32 @@ def solve_here(run: Run, watch: Watch = lambda _: None, first: Sequence[str] = (
                     money=usage.money,
                 )
                 tally.add(ended)
-                if time.monotonic() - told > 1:
-                    told = time.monotonic()
-                    watch(tally.progress(out=solver.config.concurrency, given_up=0))
-        watch(tally.progress(out=0, given_up=0))
+
+    async def mind() -> None:
+        for second in itertools.count():
+            progress = tally.progress(out=0, given_up=0)
+            watch(progress)
+            if second % _PROGRESS_SECONDS == 0:
+                run.log.note([Event(time.time(), "progress", detail=progress.record())])
+            if cancelled(run.log.signals(heard)):
+                raise BatchCancelledError
+            await asyncio.sleep(1)
+
+    async def work() -> None:
+        tasks = {asyncio.create_task(solve()), asyncio.create_task(mind())}
+        end = "stopped"
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                one.result()
+            end = "ended"
+        finally:
+            for one in tasks:
+                one.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            progress = tally.progress(out=0, given_up=0)
+            watch(progress)
+            run.log.note([Event(time.time(), end, detail=progress.record())])
 
     with run.log:
         asyncio.run(work())
@@ -333,6 +393,7 @@ class _Results:
         self._remark = remark
         self._writer: ResultsWriter | None = None
         self._written = time.monotonic()
+        self._writing: threading.Thread | None = None
         if uri is not None:
             from ray_jobs.results import ResultsWriter  # noqa: PLC0415 - needs pyarrow
 
@@ -342,14 +403,25 @@ class _Results:
         """Write full parts, if some time has passed. A failure is told: the end tries again."""
         if self._writer is None or time.monotonic() - self._written < RESULTS_SECONDS:
             return
+        if is_on_server(self._log.address):  # whose solutions are in order only when nobody writes any more
+            return
+        if self._writing is not None and self._writing.is_alive():
+            return
         self._written = time.monotonic()
+        # In a thread: an upload may take longer than workers may be left without an answer.
+        self._writing = threading.Thread(target=self._write, args=(self._writer,), daemon=True)
+        self._writing.start()
+
+    def _write(self, writer: ResultsWriter) -> None:
         try:
-            self._writer.write(self._log, final=False)
+            writer.write(self._log, final=False)
         except InduceError as error:
             self._remark(str(error))
 
     def finish(self) -> None:
         """Write all that is left."""
+        if self._writing is not None:
+            self._writing.join()
         if self._writer is not None:
             self._writer.write(self._log, final=True)
 

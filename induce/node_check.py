@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
+from hypotheses.run_log import RunLog
 from induce.language_model import ModelSource
 from induce.memory_store import open_memory
 from induce.sandboxing import open_sandbox
@@ -13,8 +14,13 @@ from induce.wiring import make_proposer
 from sandboxes import InduceError, Limits, Program, ProposerError
 
 
-def check_node(spec: str, settings: Settings, content_hash: str, secrets: Mapping[str, str]) -> list[str]:
-    """Say what is wrong on this machine, in words: with its sandbox, transcript, model or memory."""
+def check_node(
+    spec: str, settings: Settings, content_hash: str, secrets: Mapping[str, str], log: str | None = None
+) -> list[str]:
+    """Say what is wrong on this machine, in words: with its sandbox, transcript, model, memory, or the log.
+
+    ``log`` is the address of a run on a server.
+    """
     os.environ.update(secrets)
     problems = []
     for check in (
@@ -22,6 +28,7 @@ def check_node(spec: str, settings: Settings, content_hash: str, secrets: Mappin
         _proposer_problems(spec, settings, content_hash),
         _model_problems(spec, settings),
         _memory_problems(settings),
+        _log_problems(log),
     ):
         try:
             problems += list(check)
@@ -70,4 +77,10 @@ def _memory_problems(settings: Settings) -> Iterator[str]:
     if settings.memory.mode != "off" and "://" in settings.memory.address:
         with open_memory(settings.memory, frozen=settings.memory.mode == "frozen") as store:
             _ = store.clock
+    yield from ()
+
+
+def _log_problems(log: str | None) -> Iterator[str]:
+    if log is not None:
+        RunLog.open(log).close()
     yield from ()

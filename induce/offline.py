@@ -32,6 +32,8 @@ from induce.language_model import ModelSource, make_prompts, token_counter
 from induce.runs import BATCH, Run
 from induce.settings import Settings
 from induce.wiring import solver_config
+from ray_jobs.signals import BatchCancelledError
+from ray_jobs.signals import cancelled as cancelled_by
 from sandboxes import ClusterError, ProposerError, SettingsError
 
 if TYPE_CHECKING:
@@ -107,24 +109,24 @@ def check_offline(recipe: Recipe | None, settings: Settings) -> tuple[Recipe, Mo
     return recipe, source
 
 
-def send_ahead(run: Run, cluster: Cluster, remark: Callable[[str], object] = lambda _: None) -> Fetched:
+def send_ahead(
+    run: Run, cluster: Cluster, remark: Callable[[str], object] = lambda _: None, heard: int = 0
+) -> Fetched:
     """Send the first round of a batch ahead, on the cluster it will run on; ``remark`` is told how it goes.
+
+    ``heard`` is the number of the last signal that was for earlier sessions.
 
     The run's log is open for writing here, and stays so. In its timeline the batch begins with this.
 
     Raises what ``fetch_ahead`` does, ``ClusterError`` where the cluster is reached from outside, and
     ``BatchCancelledError`` where somebody asked for the run to stop.
     """
-    from ray_jobs.driver import CANCEL, BatchCancelledError  # noqa: PLC0415 - needs Ray
-
     check_offline(run.proposer.recipe, run.settings)
     if cluster.client:
         raise ClusterError(
             f"--offline cannot work from outside the cluster ({cluster.address}): start this as a Ray job, "
             "or on one of its machines"
         )
-    earlier = run.log.signals()  # they were for earlier sessions
-    heard = earlier[-1][0] if earlier else 0
     looked = time.monotonic()
 
     def cancelled() -> bool:
@@ -132,7 +134,7 @@ def send_ahead(run: Run, cluster: Cluster, remark: Callable[[str], object] = lam
         if time.monotonic() - looked < 1:
             return False
         looked = time.monotonic()
-        return any(what == CANCEL for _, what in run.log.signals(heard))
+        return cancelled_by(run.log.signals(heard))
 
     def tell(fetched: Fetched) -> None:
         remark(str(fetched))

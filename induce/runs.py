@@ -211,7 +211,9 @@ def _settings_of(log: RunLog, present: Settings) -> Settings:
         update={
             "sandbox": present.sandbox,
             "runs": present.runs,
-            "cluster": present.cluster,
+            "cluster": present.cluster.model_copy(
+                update={"results": present.cluster.results or recorded.cluster.results}
+            ),
             "model": model,
             "memory": memory,
         }

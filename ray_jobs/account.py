@@ -24,16 +24,22 @@ PROGRAMS_AT_ONCE = 8
 class AccountHost:
     """The actor: owns the ledger of a run, and knows which worker holds what of it."""
 
-    def __init__(self, budget: Budget, spent: Callable[[], tuple[Cost, int]]) -> None:
+    def __init__(self, budget: Budget, spent: Callable[[], tuple[Cost, int]] | None = None) -> None:
         self._ledger = Ledger(budget)
-        self._spent = spent
-        self._ledger.spent, self._ledger.programs = spent()
+        self._spent: Callable[[], tuple[Cost, int]] = lambda: (Cost(), 0)
+        if spent is not None:
+            self.open(spent)
         self._held: dict[str, tuple[int, Cost]] = {}
         """By worker: how many reservations, and what they are together."""
         self._gone: set[str] = set()
         self._heard: dict[str, int] = {}
         """By worker: the number of what it is to tell next."""
         self._early: dict[str, dict[int, tuple[Cost, Cost | None, bool]]] = {}
+
+    def open(self, spent: Callable[[], tuple[Cost, int]]) -> None:
+        """Begin with what ``spent`` gives, which also tells later what those spent that are gone."""
+        self._spent = spent
+        self._ledger.spent, self._ledger.programs = spent()
 
     async def admit(self, worker: str, samples: int, shared: Cost, each: Cost) -> tuple[int, str]:
         """Wait for a turn; give for how many samples something is reserved, and what refused the rest."""
@@ -98,7 +104,7 @@ class AccountHost:
         for _ in range(number):
             self._ledger.release(held)
             held = Cost()
-        cost, programs = self._spent()
+        cost, programs = await asyncio.to_thread(self._spent)
         self._ledger.spent = self._ledger.spent.at_least(cost)
         self._ledger.programs = max(self._ledger.programs, programs)
 
@@ -112,16 +118,18 @@ def start_account(
 ) -> tuple[Any, Callable[[], None]]:
     """Start the actor on a node; give its handle, and how to end it.
 
-    ``spent`` gives what the run has cost so far, and how many programs were run, whenever the actor begins.
+    ``spent`` gives what the run has cost so far, and how many programs were run. An actor that dies is not
+    started again, for it alone knows what is reserved: the run ends, and can be resumed.
     """
     actor: Any = ray.remote(AccountHost)
     handle = actor.options(
         num_cpus=0,
-        max_restarts=-1,
-        max_task_retries=-1,
+        max_restarts=0,
         max_concurrency=100_000,  # as many requests may wait for their turn
         scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
-    ).remote(budget, spent)
+    ).remote(budget)
+    # By a call, for arguments of the actor itself are kept where others can read them.
+    ray.get(handle.open.remote(spent))
     return handle, lambda: ray.kill(handle)
 
 

@@ -67,6 +67,7 @@ class _Out:
 
     task: Task
     holders: dict[str, float] = field(default_factory=dict)
+    handed: int = 0
     failures: int = 0
     deaths: int = 0
     deaths_alone: int = 0
@@ -178,19 +179,26 @@ class Dispatcher:
             wait = min(self.policy.max_backoff, self.policy.backoff * 2.0 ** (out.failures - 1))
             heapq.heappush(self._again, (now + wait, next(self._numbers), task_id))
 
-    def lose(self, worker: str, finished: Iterable[str], now: float, *, blame: bool = True) -> None:
+    def lose(
+        self, worker: str, finished: Iterable[str], now: float, *, begun: int | None = None
+    ) -> list[tuple[str, str]]:
         """Take note that a worker is gone: what it had is handed out again, but for what is ``finished``.
 
-        Without ``blame`` it is not the tasks that can have been the reason.
+        The ``begun`` tasks that it had first can have been the reason, and no others; ``None``: all of them.
+        Gives what other workers need not go on with: a task each, and who has it.
         """
         done = set(finished)
-        for task_id in sorted(self._by_worker.pop(worker, ())):
+        needless: list[tuple[str, str]] = []
+        in_order = sorted(self._by_worker.pop(worker, ()), key=lambda one: self._out[one].handed)
+        unfinished = [task_id for task_id in in_order if task_id not in done]
+        blamed = set(unfinished[:begun])
+        for task_id in in_order:
             if task_id in done:
-                self.finish(worker, task_id, now)
+                needless += [(task_id, other) for other in self.finish(worker, task_id, now)]
                 continue
             out = self._out[task_id]
             self._take_back(out, worker)
-            if blame:
+            if task_id in blamed:
                 out.deaths += 1
                 out.deaths_alone += task_id == self._alone
             if out.holders:
@@ -203,6 +211,7 @@ class Dispatcher:
                 heapq.heappush(self._again, (now, next(self._numbers), task_id))
         if worker == self._drained:
             self._drained = self._alone = None
+        return needless
 
     def _next(self, now: float) -> str | None:
         if self._again and self._again[0][0] <= now:
@@ -218,9 +227,9 @@ class Dispatcher:
 
     def _give(self, task_id: str, worker: str, now: float, *, copy: bool = False) -> Assignment:
         out = self._out[task_id]
-        out.holders[worker] = now
-        self._by_worker[worker].add(task_id)
         self.handed += 1
+        out.holders[worker], out.handed = now, self.handed
+        self._by_worker[worker].add(task_id)
         return Assignment(out.task, copy)
 
     def _copy_of_straggler(self, worker: str, now: float) -> list[Assignment]:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import ray
@@ -27,11 +27,9 @@ from ray_jobs.logs import BatchLog
 from ray_jobs.messages import Ended, Hand, Opened, Report
 from ray_jobs.metrics import RunMetrics
 from ray_jobs.progress import Progress, Tally
+from ray_jobs.signals import BatchCancelledError, cancelled
 from ray_jobs.worker import SolverWorker
 from sandboxes import ClusterError, InduceError
-
-CANCEL = "cancel"
-"""What is signalled to a run that is to stop."""
 
 SERVER = "server"
 """What the timeline says of a model's server when a session ends: what it did since that began."""
@@ -71,15 +69,12 @@ class BatchPlan:
     silence: float = 60.0
 
 
-class BatchCancelledError(ClusterError):
-    """Somebody asked for the run to stop."""
-
-
 class BatchDriver:
     """Runs one batch; for one use.
 
     ``tasks`` are those without a solution in the log; ``outcomes`` counts those with one. ``watch`` is told
-    how it goes, every second. ``forget`` is told of workers that are gone.
+    how it goes, every second, ``forget`` of workers that are gone. ``heard`` is the number of the last signal
+    that was for earlier sessions.
     """
 
     def __init__(
@@ -93,16 +88,20 @@ class BatchDriver:
         total: int | None = None,
         watch: Callable[[Progress], None] = lambda _: None,
         forget: Callable[[str], None] = lambda _: None,
+        heard: int = 0,
     ) -> None:
         self._log = log
         self._job = job
         self._plan = plan
         self._watch = watch
         self._forget = forget
+        self._heard = heard
+        self._began = time.monotonic()
         self._dispatcher = Dispatcher(tasks, plan.policy)
         self._tally = Tally(outcomes or {}, total, plan.workers)
         self._over = asyncio.Event()
         self._workers: dict[str, Any] = {}
+        self._ready: dict[str, Opened] = {}
         self._needless: dict[str, list[str]] = {}
         self._overloaded: dict[str, tuple[str, ...]] = {}
         """By worker: the endpoints at which requests queue, and of which it has not heard yet."""
@@ -181,9 +180,26 @@ class BatchDriver:
         options = {"num_cpus": self._plan.cpus, "max_restarts": 0, "max_concurrency": 4}
         handle = actor.options(**options).remote(name)
         self._workers[name] = handle
-        opened: Opened = await _asked(handle.open.remote(self._job))
+        opened: Opened = await _asked(handle.open.remote(self._job_now()))
+        self._ready[name] = opened
         self._note("worker ready", name, detail={"node": opened.node, "pid": opened.pid})
         return opened
+
+    def _job_now(self) -> Job:
+        """Give the job with what is left of the run's time."""
+        place = self._job.account
+        if place is None or place.seconds is None:
+            return self._job
+        left = max(0.0, place.seconds - (time.monotonic() - self._began))
+        return replace(self._job, account=replace(place, seconds=left))
+
+    def _share_of(self, name: str) -> int | None:
+        """Give a worker's part of the samples that may be under way at an endpoint; at least one."""
+        if self._plan.share is None:
+            return None
+        each, rest = divmod(self._plan.share, max(1, len(self._ready)))
+        place = list(self._ready).index(name) if name in self._ready else rest
+        return max(1, each + (place < rest))
 
     async def _work(self, name: str, opened: Opened) -> None:
         """Give a worker tasks as it has room, until there is nothing left to do."""
@@ -222,7 +238,7 @@ class BatchDriver:
         return Hand(
             tuple((one.task, tokens[one.task.id]) for one in given),
             tuple(self._needless.pop(name, ())),
-            None if self._plan.share is None else max(1, -(-self._plan.share // alive)),
+            self._share_of(name),
             self._overloaded.pop(name, ()),
             # Many workers answer less often, so that the driver can listen to them all.
             max(self._plan.heartbeat, 0.002 * alive),
@@ -254,6 +270,7 @@ class BatchDriver:
     async def _lose(self, name: str, error: BaseException) -> None:
         """Take note that a worker is gone, and have what it had done again, unless that is in the log."""
         handle = self._workers.pop(name, None)
+        opened = self._ready.pop(name, None)
         self._tally.loads.pop(name, None)
         self._tally.lost += 1
         if handle is not None:
@@ -262,9 +279,13 @@ class BatchDriver:
         held = sorted(self._dispatcher.held_by(name))
         finished = await self._log.finished_among(held) if held else set[str]()
         for task_id in finished:
-            if (solution := await self._log.solution(task_id)) is not None:
+            solution = await self._log.solution(task_id)
+            if solution is not None and task_id in self._dispatcher.held_by(name):
                 self._tally.add(Ended(task_id, 0, solution.outcome))
-        self._dispatcher.lose(name, finished, time.monotonic(), blame=not isinstance(error, _UnfitError))
+        # What it had not begun yet cannot have killed it.
+        begun = 0 if opened is None or isinstance(error, _UnfitError) else opened.concurrency
+        for task_id, other in self._dispatcher.lose(name, finished, time.monotonic(), begun=begun):
+            self._needless.setdefault(other, []).append(task_id)
         self._needless.pop(name, None)
         self._forget(name)
         again = [task_id for task_id in held if task_id not in finished]
@@ -273,12 +294,16 @@ class BatchDriver:
     async def _mind(self) -> None:
         """Every second: look for signals, write the timeline, tell how it goes."""
         noted = time.monotonic()
-        earlier = await self._log.signals(0)  # they were for earlier sessions
-        heard = earlier[-1][0] if earlier else 0
+        account = self._job.account
         while True:
             await asyncio.sleep(1)
-            if any(what == CANCEL for _, what in await self._log.signals(heard)):
-                raise BatchCancelledError("the run was cancelled; what is finished is in its log")
+            if cancelled(await self._log.signals(self._heard)):
+                raise BatchCancelledError
+            if account is not None:
+                try:
+                    await account.handle.spent.remote()
+                except RayError as error:
+                    raise ClusterError("the owner of the run's budget died; resume the run") from error
             if time.monotonic() - noted > PROGRESS_SECONDS:
                 noted = time.monotonic()
                 self._note("progress", detail=self.progress.record())
@@ -336,14 +361,16 @@ class BatchDriver:
     async def _close_workers(self) -> None:
         """Have every worker close its sandbox and its connections, then end it."""
 
-        async def close(handle: Any) -> None:
-            with contextlib.suppress(Exception):
-                await _asked(handle.close.remote(), CLOSE_SECONDS)
+        async def close(name: str, handle: Any) -> None:
+            if name in self._ready:  # one that waits for its CPUs has nothing to close
+                with contextlib.suppress(Exception):
+                    await _asked(handle.close.remote(), CLOSE_SECONDS)
             with contextlib.suppress(Exception):
                 ray.kill(handle)
 
-        await asyncio.gather(*(close(handle) for handle in self._workers.values()))
+        await asyncio.gather(*(close(name, handle) for name, handle in self._workers.items()))
         self._workers.clear()
+        self._ready.clear()
 
 
 class _UnfitError(Exception):
@@ -352,14 +379,22 @@ class _UnfitError(Exception):
 
 async def _asked(asked: Any, seconds: float | None = None) -> Any:
     """Await what a worker answers. Raises ``_UnfitError`` for an error of ours that it raised."""
+    answer = asyncio.wrap_future(asked.future())
     try:
-        return await asyncio.wait_for(asyncio.wrap_future(asked.future()), seconds)
+        await asyncio.wait({answer}, timeout=seconds)
+        if not answer.done():  # one that is there counts, however late we look
+            raise TimeoutError
+        return answer.result()
     except RayTaskError as error:
         if isinstance(error.cause, InduceError):
             raise _UnfitError(str(error.cause)) from error.cause
         raise
+    finally:
+        answer.cancel()
 
 
 def _line(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "interrupted"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else f"no answer ({type(error).__name__})")[:300]

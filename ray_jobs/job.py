@@ -11,6 +11,7 @@ from hypotheses.budget import Account, Budget
 from hypotheses.hypothesis import Completion, Solution, Trace
 from hypotheses.models.chat import ChatRequest
 from hypotheses.models.client import ModelClient
+from hypotheses.run_log import FencedError
 from hypotheses.solver import Solver
 from hypotheses.task import Task
 from sandboxes import Environment
@@ -103,7 +104,7 @@ class Job:
     run: str = ""
 
     def __repr__(self) -> str:
-        return f"Job({self.make_solver!r})"
+        return f"Job({self.run!r})"
 
 
 class FencedRecorder:
@@ -115,4 +116,7 @@ class FencedRecorder:
 
     def record(self, task: Task, trace: Trace, solution: Solution) -> bool:
         """Record a finished task. Raises ``FencedError`` where the lease has passed to another."""
-        return self._log.record(task, trace, solution, self._tokens.get(task.id))
+        token = self._tokens.get(task.id)
+        if token is None:
+            raise FencedError(f"this worker holds no lease of the task {task.id}")
+        return self._log.record(task, trace, solution, token)

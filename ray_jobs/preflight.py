@@ -127,13 +127,15 @@ async def _on(node: Node, function: Callable[[], Any]) -> Any:
     from ray.exceptions import RayTaskError  # noqa: PLC0415
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415
 
-    def call() -> Any:  # goes by value, whatever the function is
-        return function()
+    def call(
+        given: Callable[[], Any],
+    ) -> Any:  # as an argument: functions are kept where others can read them
+        return given()
 
     remote: Any = ray.remote(call)
     where = NodeAffinitySchedulingStrategy(node.id, soft=False)
     try:
-        asked = remote.options(num_cpus=0, max_retries=1, scheduling_strategy=where).remote()
+        asked = remote.options(num_cpus=0, max_retries=1, scheduling_strategy=where).remote(function)
         return await asyncio.wait_for(asyncio.wrap_future(asked.future()), PROBE_SECONDS)
     except TimeoutError:
         raise ClusterError(f"no answer within {PROBE_SECONDS:g} s") from None

@@ -158,7 +158,8 @@ class SolverWorker:
                 client.overloaded(name)
         for task_id in hand.needless:
             if task_id in self._tasks:
-                self._tasks[task_id].cancel()
+                # Not at once: one that has not begun would end without a word.
+                asyncio.get_running_loop().call_soon(self._tasks[task_id].cancel)
         for task, token in hand.tasks:
             running = asyncio.get_running_loop().create_task(
                 self._solve(task, token, time.time()), name=task.id

@@ -84,6 +84,11 @@ class Database(ABC):
     def delete(cls, address: str) -> int:
         """Delete a run that nobody writes; give the number of bytes freed."""
 
+    @classmethod
+    @abstractmethod
+    def is_being_written(cls, address: str) -> bool:
+        """Whether a process has the run open to go on with it."""
+
     @abstractmethod
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Do work on one state of the run; any number of threads may."""

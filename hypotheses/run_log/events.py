@@ -11,6 +11,9 @@ from typing import Any
 from hypotheses.run_log.database import Driver
 from hypotheses.run_log.schema import from_column, to_column, to_json
 
+_END_OF_TIME = 2e11
+"""In seconds since 1970: datetime goes as far."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -53,15 +56,29 @@ def read(driver: Driver, task_id: str | None, after: int, most: int) -> list[tup
         (
             number,
             Event(
-                time_,
+                _moment(time_),
                 from_column(what),
                 from_column(where),
                 None if about is None else from_column(about),
-                json.loads(from_column(detail)),
+                _object(from_column(detail)),
             ),
         )
         for number, time_, what, where, about, detail in rows
     ]
+
+
+def _moment(time_: object) -> float:
+    """Give the time of an event. Raises ``ValueError`` for what none of ours has."""
+    if not isinstance(time_, (int, float)) or not 0 <= time_ < _END_OF_TIME:
+        raise ValueError(f"an event has no time: {time_!r}")
+    return time_
+
+
+def _object(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("the details of an event are none")  # noqa: TRY004 - damage, not a mistake of ours
+    return found
 
 
 def leave_word(driver: Driver, what: str) -> None:

@@ -124,6 +124,11 @@ class RunLog:
         with contextlib.closing(_kind_of(address).open_beside(str(address))) as database:
             database.write(lambda driver: event_rows.leave_word(driver, what), lambda _: None)
 
+    @classmethod
+    def is_being_written(cls, address: str | Path) -> bool:
+        """Whether a process has the run open to go on with it. Begins no epoch."""
+        return _kind_of(address).is_being_written(str(address))
+
     @property
     def address(self) -> str:
         """What opens this run again: its path, or its URL, without any password."""

@@ -48,12 +48,23 @@ _DEFAULTS = {
 _SETTINGS = (
     "SET search_path TO \"{schema}\"; SET client_encoding TO 'UTF8'; "
     "SET default_transaction_isolation TO 'read committed'; "
+    "SET lock_timeout TO '20s'; "
     "SET idle_in_transaction_session_timeout TO '30s'"  # a writer that hangs keeps nobody waiting for ever
 )
 # Of lost connections (08, 57P), servers without room for one (53300), transactions in each other's way (40).
 _PASSING = re.compile("08...|57P0[1235]|53300|40001|40P01|25P0[34]|55P03")
 _FOR_GOOD = ("does not exist", "authentication failed", "no pg_hba.conf entry", "permission denied")
 _STARTING = ("starting up", "shutting down", "in recovery mode", "not yet accepting")
+
+
+# Whoever owns a table can have it do things as whoever uses it.
+_STRANGERS = (
+    "SELECT 1 FROM (SELECT nspowner AS owner FROM pg_namespace WHERE nspname = ? UNION "
+    "SELECT relowner FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = ? UNION "
+    "SELECT proowner FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname = ?) owners "
+    "JOIN pg_roles us ON us.rolname = current_user WHERE owner <> us.oid AND NOT EXISTS "
+    "(SELECT 1 FROM pg_auth_members WHERE roleid = owner AND member = us.oid)"
+)
 
 
 class PostgreSQLDatabase(Database):
@@ -155,6 +166,21 @@ class PostgreSQLDatabase(Database):
             freed = opened._once("delete", work)
         opened.close()
         return freed
+
+    @classmethod
+    def is_being_written(cls, address: str) -> bool:
+        """Whether somebody has the run's lock."""
+        with cls._opening(address, writable=False) as opened:
+            opened._check_schema()
+            opened._guarding = True
+            try:
+                opened._keep_guard()
+            except RunLogError:
+                busy = True
+            else:
+                busy = False
+        opened.close()
+        return busy
 
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Do work in a snapshot of the run."""
@@ -371,6 +397,11 @@ class PostgreSQLDatabase(Database):
             ).fetchall()
             if (schema.RUN.name, "r") not in {(name, _letter(kind)) for name, kind in found}:
                 return found, []
+            if driver.execute(_STRANGERS, (self._schema,) * 3).fetchone() is not None:
+                raise RunLogError(
+                    f"the run log {self.address} belongs to another user of the database, whose code would "
+                    "run as ours: have them export it, or make us a member of their role"
+                )
             return found, driver.execute("SELECT schema_version FROM run LIMIT 2").fetchall()
 
         with self._one_at_a_time:

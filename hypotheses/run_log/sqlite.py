@@ -119,6 +119,20 @@ class SQLiteDatabase(Database):
             os.close(lock)
         return freed
 
+    @classmethod
+    def is_being_written(cls, address: str) -> bool:
+        """Whether somebody has the file's lock."""
+        path = Path(address)
+        with _damage(path):
+            _refuse_missing(path)
+        if not path.with_name(f"{path.name}-lock").exists():
+            return False
+        try:
+            os.close(_take_lock(path))
+        except RunLogError:
+            return True
+        return False
+
     def read(self, work: Callable[[sa.Connection], T]) -> T:
         """Do work on a connection of the caller's own."""
         with failures(self.address, "read", _ERRORS), self._engine.connect() as connection:

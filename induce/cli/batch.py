@@ -36,11 +36,15 @@ from induce.settings import MemoryMode, Settings, resolve_settings
 from induce.solution_view import render_line
 from induce.tasks import TaskSet, load_tasks
 from induce.wiring import choose_proposer, make_proposer
+from ray_jobs.signals import CANCEL
 from sandboxes import InduceError, RunLogError
 
 app = typer.Typer(
     help="Solve many tasks on a Ray cluster, or on all cores of this machine.", no_args_is_help=True
 )
+
+SILENCE = 60.0
+"""A run that has said nothing for so many seconds is not at work."""
 
 Address = Annotated[
     str | None,
@@ -207,7 +211,7 @@ def plan(
     expected = estimate(wired, settings, loaded)
     outlook = plan_batch(settings.cluster.address, wired.spec, settings, wired.content_hash)
     _show_outlook(outlook, expected, settings, json=json)
-    if any(node.problems for node in outlook.nodes):
+    if outlook.problems or any(node.problems for node in outlook.nodes):
         raise typer.Exit(1)
 
 
@@ -220,7 +224,7 @@ def status(run: RunName, json: Json = False) -> None:
       induce batch status run.sqlite
     """
     with _open(run) as log:
-        outcomes, total = log.count(), log.info.tasks
+        address, outcomes, total = log.address, log.count(), log.info.tasks
         last: Event | None = None
         workers: dict[str, Event] = {}
         servers: dict[str, Event] = {}
@@ -238,9 +242,12 @@ def status(run: RunName, json: Json = False) -> None:
     done = sum(outcomes.values())
     over = last is not None and last.what in ("ended", "stopped")
     age = None if last is None else max(0.0, time.time() - last.time)
-    state = (
-        "finished" if done >= total else "ended" if over else "at work" if age and age < 60 else "not at work"
-    )
+    if done >= total:
+        state = "finished"
+    elif over:
+        state = "ended"
+    else:
+        state = "at work" if age is not None and age < SILENCE else "not at work"
     if json:
         record: dict[str, Any] = {"run": log.address, "state": state, "tasks": total, "done": done}
         record |= {"outcomes": outcomes, "workers": sorted(workers), "seconds_since_heard": age}
@@ -252,11 +259,15 @@ def status(run: RunName, json: Json = False) -> None:
         heard = f"{timedelta(seconds=round(age or 0))} ago"
         print_line(console(), f"last heard of {heard}; {len(workers)} workers then", "dim")
     for url, event in servers.items():
-        known = {name: value for name, value in event.detail.items() if value}
+        known = {
+            name: value
+            for name, value in event.detail.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and value
+        }
         said = ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in known.items())
         print_line(console(), f"{url}: {said}", "dim")
     if done < total and state != "at work":
-        print_line(console(), f"go on with: induce batch resume {shlex.quote(run)}", "dim")
+        print_line(console(), f"go on with: induce batch resume {shlex.quote(address)}", "dim")
 
 
 @app.command()
@@ -273,23 +284,19 @@ def cancel(
       induce batch cancel run.sqlite
     """
     address = run_address(run, resolve_settings())
-    RunLog.signal(address, "cancel")
+    RunLog.signal(address, CANCEL)
     deadline = time.monotonic() + wait
-    while True:
-        try:
-            RunLog.open(address, read_only=False).close()
-        except RunLogError as error:
-            if "being written" not in str(error):
-                raise
-        else:
-            break
+    free = 0
+    # More than once, for a run has nobody who writes it for a moment while one takes it over from another.
+    while free < 3:
+        free = 0 if RunLog.is_being_written(address) else free + 1
         if time.monotonic() > deadline:
-            print_line(error_console(), f"asked {run} to stop; it has not yet, after {wait:g} s")
+            print_line(error_console(), f"asked the run to stop; it has not yet, after {wait:g} s")
             raise typer.Exit(1)
-        time.sleep(0.2)
-    print_line(
-        console(), f"{run} is not at work any more; go on with: induce batch resume {shlex.quote(run)}"
-    )
+        time.sleep(0.3)
+    with RunLog.open(address) as log:
+        again = f"induce batch resume {shlex.quote(log.address)}"
+    print_line(console(), f"it is not at work any more; go on with: {again}")
 
 
 @app.command()
@@ -304,7 +311,7 @@ def show(run: RunName, task: str, json: Json = False) -> None:
         events = [
             event
             for event in log.events(None)
-            if event.task_id == task or task in event.detail.get("again", ())
+            if event.task_id == task or task in _list(event.detail.get("again"))
         ]
         solution = log.solution(task)
     if not events and solution is None:
@@ -344,7 +351,7 @@ def work(
     """Work on a run that is open until it ends, showing how it goes."""
     address = started.settings.cluster.address
     with Dashboard(json=json) as dashboard:
-        again = f"go on with: induce batch resume {shlex.quote(started.address)}"
+        again = f"go on with: induce batch resume {shlex.quote(started.log.address)}"
         try:
             if no_ray:
                 end = solve_here(started, dashboard.show, first)
@@ -363,9 +370,11 @@ def _report(end: BatchEnd, started: Run, *, json: bool) -> None:
     for lost in end.given_up[:10]:
         print_line(error_console(), f"given up: {lost.task_id}: {lost.reason}", "yellow")
     if json:
-        print_json({"run": started.address, "outcomes": dict(end.outcomes), "given_up": len(end.given_up)})
+        print_json(
+            {"run": started.log.address, "outcomes": dict(end.outcomes), "given_up": len(end.given_up)}
+        )
     else:
-        print_line(error_console(), f"{_summary(end.outcomes)}; run: {started.address}")
+        print_line(error_console(), f"{_summary(end.outcomes)}; run: {started.log.address}")
     if end.given_up:
         raise typer.Exit(1)
 
@@ -416,12 +425,15 @@ def _show_outlook(outlook: Outlook, expected: Estimate, settings: Settings, *, j
             "workers": outlook.workers,
             "cpus": outlook.cpus,
         }
+        record["problems"] = list(outlook.problems)
         print_json(record | {"tasks_at_once": outlook.at_once, "longest_search_seconds": longest})
     else:
         for one in outlook.nodes:
             state = "; ".join(one.problems) or f"Python {one.python}, Ray {one.ray}, ready"
             style = "red" if one.problems else "green"
             print_line(console(), f"{one.node.name}: {one.node.cpus:g} CPUs, {state}", style)
+        for problem in outlook.problems:
+            print_line(console(), problem, "red")
         print_line(
             console(),
             f"{outlook.workers} workers of {outlook.cpus:g} CPUs, {outlook.at_once} tasks at a time",
@@ -438,13 +450,18 @@ def _summary(outcomes: Any) -> str:
     return ", ".join(parts)
 
 
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
 def _detail(event: Event) -> str:
     shown = {
         key: f"{value:.3f}" if isinstance(value, float) else str(value)
         for key, value in event.detail.items()
         if key not in ("received", "begun", "again") and value
     }
-    if {"received", "begun"} <= event.detail.keys():
-        shown["waited"] = f"{event.detail['begun'] - event.detail['received']:.3f} s"
-        shown["took"] = f"{event.time - event.detail['begun']:.3f} s"
+    received, begun = event.detail.get("received"), event.detail.get("begun")
+    if isinstance(received, (int, float)) and isinstance(begun, (int, float)):
+        shown["waited"] = f"{begun - received:.3f} s"
+        shown["took"] = f"{event.time - begun:.3f} s"
     return ": " + ", ".join(f"{key} {value}" for key, value in shown.items()) if shown else ""

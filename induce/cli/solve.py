@@ -180,6 +180,10 @@ def resume(
         typer.Option(help="Go on with it on a cluster: auto, local, HOST:PORT or ray://HOST:PORT."),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Solver processes on the cluster.")] = None,
+    cpus: Annotated[float | None, typer.Option(min=0.1, help="CPUs of each of them. Default: 1.")] = None,
+    results: Annotated[
+        str | None, typer.Option(help="Where a batch's solutions go as Parquet. Default: where they went.")
+    ] = None,
     no_ray: Annotated[bool, typer.Option("--no-ray", help="Go on with a batch in this process.")] = False,
     json: Json = False,
 ) -> None:
@@ -200,7 +204,7 @@ def resume(
         {
             "sandbox": {"back_end": sandbox},
             "model": {"address": model},
-            "cluster": {"address": address, "workers": workers},
+            "cluster": {"address": address, "workers": workers, "cpus": cpus, "results": results},
         }
     )
     opened = resume_run(

@@ -106,7 +106,7 @@ class Workers(RuleBasedStateMachine):
     def dies(self, worker, blame, data):
         held = sorted(self.held[worker])
         finished = data.draw(st.sets(st.sampled_from(held))) if held else set()
-        self.dispatcher.lose(worker, finished, self.now, blame=blame)
+        self.dispatcher.lose(worker, finished, self.now, begun=None if blame else 0)
         for task_id in held:
             self.leave(task_id, worker)
             if task_id in finished:
@@ -245,7 +245,7 @@ def test_deaths_that_no_task_is_to_blame_for_do_not_count():
     dispatcher = Dispatcher(tasks(2))
     for death in range(50):
         assert len(dispatcher.hand(f"w{death}", 2, death)) == 2
-        dispatcher.lose(f"w{death}", (), death, blame=False)
+        dispatcher.lose(f"w{death}", (), death, begun=0)
     assert not dispatcher.given_up
 
 
@@ -304,3 +304,15 @@ def test_a_few_durations_say_nothing():
 def test_a_policy_without_sense_is_refused(name):
     with pytest.raises(ValueError, match=f"DispatchPolicy.{name} must be positive, not 0"):
         DispatchPolicy(**{name: 0})
+
+
+def test_what_a_worker_had_not_begun_did_not_kill_it():
+    dispatcher = Dispatcher(tasks(3), FEW)
+    for death in range(FEW.deaths):
+        given = [one.task.id for one in dispatcher.hand(f"w{death}", 3, 100.0 * death)]
+        assert len(given) == 3
+        dispatcher.lose(f"w{death}", (), 100.0 * death, begun=1)
+    first = given[0]
+    [suspect] = dispatcher.hand("alone", 3, 1000.0)
+    assert suspect.task.id == first
+    assert {one.task.id for one in dispatcher.hand("other", 3, 1000.0)} == set(given) - {first}
