@@ -295,8 +295,9 @@ def cancel(
             raise typer.Exit(1)
         time.sleep(0.3)
     with RunLog.open(address) as log:
-        again = f"induce batch resume {shlex.quote(log.address)}"
-    print_line(console(), f"it is not at work any more; go on with: {again}")
+        shown = log.address  # without a password
+    again = f"induce batch resume {shlex.quote(shown)}"
+    print_line(console(), f"{shown} is not at work any more; go on with: {again}")
 
 
 @app.command()

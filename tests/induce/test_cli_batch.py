@@ -6,6 +6,11 @@ pytest.importorskip("ray")
 
 from hypotheses.run_log import Event, RunLog
 from hypotheses.run_log.comparison import differences
+from induce.batch import solve_here
+from induce.runs import start_run
+from induce.settings import resolve_settings
+from induce.tasks import load_tasks
+from ray_jobs.signals import BatchCancelledError
 
 NAMES = {"reverse", "total", "sorted"}
 
@@ -186,3 +191,17 @@ def test_what_a_batch_would_run_on_here(induce_command, small_tasks, own_token):
     assert (plan["workers"], plan["address"]) == (1, "local")
     [node] = plan["nodes"]
     assert (node["cpus"], node["problems"]) == (1.0, [])
+
+
+def test_a_run_in_this_process_hears_that_it_is_to_stop(small_tasks, tmp_path, monkeypatch):
+    run = start_run(load_tasks(small_tasks), 3, "search", resolve_settings(), tmp_path / "stopped.sqlite")
+    asked = []
+
+    def watch(progress):
+        if not asked:
+            asked.append(RunLog.signal(run.address, "cancel"))
+
+    with pytest.raises(BatchCancelledError):
+        solve_here(run, watch)
+    with RunLog.open(run.address) as log:
+        assert [event.what for event in log.events()][-1] == "stopped"

@@ -332,3 +332,25 @@ class _Losing:
         with contextlib.suppress(Exception):
             self._connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         self._connection.execute("SELECT 1")
+
+
+def test_a_run_whose_tables_are_a_strangers_is_not_opened(server_address):
+    """Whoever owns a table can have it run code as whoever writes to it."""
+    address = server_address()
+    RunLog.create(address, INFO).close()
+    with on_server(address) as connection:
+        connection.exec_driver_sql("CREATE ROLE stranger")
+        connection.exec_driver_sql("ALTER TABLE signals OWNER TO stranger")
+    for use in (RunLog.open, lambda given: RunLog.signal(given, "cancel")):
+        with pytest.raises(RunLogError, match="belongs to another user"):
+            use(address)
+
+
+def test_whether_a_run_is_being_written_is_known_without_beginning_an_epoch(server_address):
+    address = server_address()
+    with RunLog.create(address, INFO) as log:
+        epoch = log.epoch
+        assert RunLog.is_being_written(address)
+    assert not RunLog.is_being_written(address)
+    with RunLog.open(address) as log:
+        assert log.epoch == epoch
