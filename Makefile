@@ -18,7 +18,7 @@ demo: $(VENV)/installed  ## solve the tasks under examples/ and print rules, pro
 	$(BIN)/induce score .induce/demo.sqlite
 
 test: check  ## run every check and every test, save the slow ones
-	$(BIN)/pytest -n auto -m "not slow"
+	$(BIN)/pytest -n auto --dist loadgroup -m "not slow"
 	$(MAKE) smoke
 
 smoke: $(VENV)/developed  ## install the built wheel alone into a clean environment, and use it

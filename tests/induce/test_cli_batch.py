@@ -12,6 +12,8 @@ from induce.settings import resolve_settings
 from induce.tasks import load_tasks
 from ray_jobs.signals import BatchCancelledError
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all, not one for each process
+
 NAMES = {"reverse", "total", "sorted"}
 
 

@@ -12,6 +12,8 @@ from hypotheses.budget import Budget, Cost, Ledger
 from ray_jobs.account import AccountHost, SharedAccount, start_account
 from ray_jobs.cluster import connect
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all, not one for each process
+
 TOKENS = 100
 EACH = Cost(completion_tokens=10)
 NOTHING = (Cost(), 0)

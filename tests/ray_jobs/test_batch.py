@@ -18,6 +18,8 @@ from induce.settings import resolve_settings
 from memory import ConceptStore
 from ray_jobs.cluster import connect
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all, not one for each process
+
 ARC = "recorded:examples/arc_gpt4.jsonl"
 SERVER_SLOW = pytest.mark.parametrize(
     "new_address", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True

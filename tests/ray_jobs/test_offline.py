@@ -20,6 +20,7 @@ from ray_jobs.cluster import connect
 from ray_jobs.offline import DatasetConnections, Reach, _Room, _Sender, engine_config
 
 pytestmark = [
+    pytest.mark.xdist_group("ray"),
     pytest.mark.timeout(300),
     # Of Ray's own making, as it loads and as it opens its logs.
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning:ray"),

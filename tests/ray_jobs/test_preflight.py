@@ -14,6 +14,8 @@ from hypotheses.run_log import RunLog
 from ray_jobs.cluster import connect
 from ray_jobs.preflight import compare
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all, not one for each process
+
 HERE = ("3.11.7", "2.60.0")
 GOOD = {"python": "3.11.2", "python_path": "/opt/python", "ray": "2.60.0", "induce": "1.0", "missing": []}
 NO_STITCH = """

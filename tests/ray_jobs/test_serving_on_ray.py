@@ -16,6 +16,8 @@ OTHER = """
 import os
 from ray import serve
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all, not one for each process
+
 @serve.deployment(ray_actor_options={"num_cpus": 0.1})
 class Other:
     def __call__(self, request):
