@@ -101,6 +101,7 @@ class BatchDriver:
         self._tally = Tally(outcomes or {}, total, plan.workers)
         self._over = asyncio.Event()
         self._workers: dict[str, Any] = {}
+        self._started: set[str] = set()
         self._ready: dict[str, Opened] = {}
         self._needless: dict[str, list[str]] = {}
         self._overloaded: dict[str, tuple[str, ...]] = {}
@@ -180,6 +181,8 @@ class BatchDriver:
         options = {"num_cpus": self._plan.cpus, "max_restarts": 0, "max_concurrency": 4}
         handle = actor.options(**options).remote(name)
         self._workers[name] = handle
+        await _asked(handle.start.remote())
+        self._started.add(name)
         opened: Opened = await _asked(handle.open.remote(self._job_now()))
         self._ready[name] = opened
         self._note("worker ready", name, detail={"node": opened.node, "pid": opened.pid})
@@ -270,6 +273,7 @@ class BatchDriver:
     async def _lose(self, name: str, error: BaseException) -> None:
         """Take note that a worker is gone, and have what it had done again, unless that is in the log."""
         handle = self._workers.pop(name, None)
+        self._started.discard(name)
         opened = self._ready.pop(name, None)
         self._tally.loads.pop(name, None)
         self._tally.lost += 1
@@ -362,7 +366,7 @@ class BatchDriver:
         """Have every worker close its sandbox and its connections, then end it."""
 
         async def close(name: str, handle: Any) -> None:
-            if name in self._ready:  # one that waits for its CPUs has nothing to close
+            if name in self._started:  # one that waits for its CPUs has nothing to close
                 with contextlib.suppress(Exception):
                     await _asked(handle.close.remote(), CLOSE_SECONDS)
             with contextlib.suppress(Exception):

@@ -46,6 +46,10 @@ class SolverWorker:
         self._thread: threading.Thread | None = None
         self._job: Job | None = None
         self._metrics: WorkerMetrics | None = None
+        self._closing = False
+
+    def start(self) -> None:
+        """Say that the worker has its CPUs, and its process."""
 
     def open(self, job: Job) -> Opened:
         """Make the solver. Raises what that raises."""
@@ -82,7 +86,8 @@ class SolverWorker:
         return report
 
     def close(self) -> None:
-        """Stop what is under way, and close the solver with all that it holds."""
+        """Stop what is under way, and close the solver with all that it holds, as soon as it is open."""
+        self._closing = True
         if self._loop is not None and self._stop is not None and not self._dead:
             self._loop.call_soon_threadsafe(self._stop.set)
         if self._thread is not None:
@@ -139,7 +144,8 @@ class SolverWorker:
                 self._turns = asyncio.Semaphore(concurrency)
                 log.enter(engine.environment)
                 self._opened.set_result(Opened(_node(), os.getpid(), concurrency, str(engine.environment)))
-                await self._stop.wait()
+                if not self._closing:
+                    await self._stop.wait()
                 for task in self._tasks.values():
                     task.cancel()
                 await asyncio.gather(*self._tasks.values(), return_exceptions=True)
