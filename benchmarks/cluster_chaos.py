@@ -332,7 +332,7 @@ def kill(pid: int) -> None:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+    process.kill()  # it would wait for requests that it lets hang
     process.wait()
 
 
