@@ -26,6 +26,7 @@ from ray_jobs.cluster import Cluster, connect
 from sandboxes import ClusterError, InduceError
 
 pytestmark = [
+    pytest.mark.slow,  # some minutes, in a process of its own: Ray reads its token once
     pytest.mark.xdist_group("ray"),
     pytest.mark.timeout(300),
     # Of Ray's own making, as it loads and as it opens its logs.

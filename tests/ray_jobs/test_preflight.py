@@ -11,6 +11,7 @@ from model_server import ModelServer
 from ray_head import free_ports
 
 from hypotheses.run_log import RunLog
+from induce.runs import BATCH
 from ray_jobs.cluster import connect
 from ray_jobs.preflight import compare
 
@@ -65,7 +66,7 @@ def refused(induce_process, tasks, tmp_path):
         if command == ("run",):
             assert said == ""
             with RunLog.open(address) as log:
-                assert list(log.events(None)) == []
+                assert [event.what for event in log.events(None)] == [BATCH]  # that it is one
                 assert log.count() == {}
             remark, line = error.splitlines()
             assert "go on with: induce batch resume" in remark

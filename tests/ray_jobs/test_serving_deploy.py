@@ -233,7 +233,8 @@ def test_the_token_is_found_as_ray_finds_it(monkeypatch, tmp_path):
             api.state()
         return dashboard.tokens[-1]
 
-    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert ask() is None
     (tmp_path / ".ray").mkdir()
@@ -254,7 +255,8 @@ def test_the_token_is_found_as_ray_finds_it(monkeypatch, tmp_path):
 
 
 def test_where_there_is_no_token_the_refusal_asks_for_one(monkeypatch, tmp_path):
-    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     dashboard = Dashboard(refusal=(401, "no"))
     refused = pytest.raises(ClusterError, match="a token is wanted; set RAY_AUTH_TOKEN")

@@ -1,6 +1,7 @@
 """The whole way on a real Ray cluster: its Serve, its LLM application, its router; only the engine echoes."""
 
 import importlib.metadata
+import time
 
 import httpx
 import pytest
@@ -75,7 +76,10 @@ def test_models_come_and_go_beside_another_application(head, api):
 
     assert down(api, cluster, seconds=120)
     assert list(api.state().applications) == ["other"]
-    assert httpx.get(f"http://127.0.0.1:{head.http_port}/other").text == "kept"
+    deadline = time.monotonic() + 60  # it may have begun only just now
+    while (answer := httpx.get(f"http://127.0.0.1:{head.http_port}/other")).status_code != 200:
+        assert time.monotonic() < deadline, answer.text
+    assert answer.text == "kept"
     assert application_state(cluster, api.state()).status == "ABSENT"
 
 
