@@ -55,6 +55,7 @@ def models(head, **model):
     )
 
 
+@pytest.mark.slow  # beside other clusters on two cores, its proxy may not learn of the routes in time
 def test_models_come_and_go_beside_another_application(head, api):
     other = {
         "name": "other",
