@@ -43,8 +43,8 @@ from model_saturation import server
 from ray_jobs.cluster import Cluster
 
 LIMIT = 0.10
-PLAYED = 10_000
-ROUNDS = 2
+PLAYED = 20_000
+ROUNDS = 5
 ASKS = ((1, SAMPLES), (SAMPLES, 1))
 SLOTS, LATENCY, LATENCY_SIGMA = 256, 2.0, 0.6
 

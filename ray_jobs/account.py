@@ -57,17 +57,16 @@ class AccountHost:
 
         What was given back before it was known as spent could be granted to others.
         """
+        if worker in self._gone:  # what it spent was read from the log, and what it held taken from it
+            return
         early = self._early.setdefault(worker, {})
         early[number] = (spent, released, ends)
-        # An actor that was started again knows no numbers: it begins with the first that it hears.
-        following = min(number, self._heard.setdefault(worker, number))
-        while following in early:
+        while (following := self._heard.get(worker, 0)) in early:
             spent, released, ends = early.pop(following)
-            following += 1
+            self._heard[worker] = following + 1
             self._ledger.spend(spent)
             if released is not None:
                 await self.release(worker, released, ends)
-        self._heard[worker] = following
 
     async def release(self, worker: str, cost: Cost, ends: bool) -> None:
         """Give back a part of a reservation, or all that is left of it."""

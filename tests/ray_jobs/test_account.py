@@ -225,3 +225,29 @@ def test_no_time_left_refuses_without_asking(account):
     shared = SharedAccount(handle, "a", budget, 0.0)
     assert asyncio.run(shared.admit(1, Cost(), EACH)) == 0
     assert (shared.refused, shared.seconds_left) == ("seconds", 0.0)
+
+
+@given(st.permutations(range(8)), st.lists(st.integers(0, 10), min_size=4, max_size=4))
+def test_what_a_worker_tells_counts_in_its_order_however_it_comes(order, written):
+    """Four reservations of ten tokens, each spent from and then given back; 60 tokens are left to others."""
+    host = AccountHost(Budget(completion_tokens=TOKENS))
+    told = []
+    for spent in written:
+        told.append((Cost(completion_tokens=spent), None, False))
+        told.append((Cost(), EACH, True))
+
+    async def main():
+        for _ in range(4):
+            assert await host.admit("a", 1, Cost(), EACH) == (1, "")
+        heard = set()
+        for number in order:
+            await host.tell("a", number, *told[number])
+            heard.add(number)
+            whole = next(number for number in range(9) if number not in heard)
+            spent = sum(written[: (whole + 1) // 2])
+            assert (await host.spent()).completion_tokens == spent
+        # All is given back: what was not spent may be reserved again, and no more.
+        left = (TOKENS - sum(written)) // 10
+        assert (await host.admit("b", 10, Cost(), EACH))[0] == min(10, left)
+
+    asyncio.run(main())
