@@ -378,14 +378,34 @@ class TestFaults:
                 run.result(30)
 
 
+def build_image(own_engine) -> None:
+    """Where there is none yet: the tests of one engine run in any order, on any process."""
+    from sandboxes.container.engine import Engine
+    from sandboxes.container.image import build_image_from_host
+
+    engine = Engine(own_engine.host)
+    build_image_from_host(engine, packages=())
+    engine.close()
+
+
+def test_an_engine_without_an_image_says_what_helps(own_engine):
+    from sandboxes.container.engine import Engine
+    from sandboxes.container.image import list_images
+
+    engine = Engine(own_engine.host)
+    with engine.client() as client:
+        for image in list_images(engine):
+            client.remove_image(image.id, force=True)
+    engine.close()
+    with pytest.raises(SandboxError, match=r"no image for programs yet.*image build --from-host"):
+        DockerSandbox(host=own_engine.host)
+
+
 class TestEngineRestarts:
     def test_runs_under_way_survive(self, own_engine, request_sent):
         from sandboxes.container.engine import Engine
-        from sandboxes.container.image import build_image_from_host
 
-        with pytest.raises(SandboxError, match=r"no image for programs yet.*image build --from-host"):
-            DockerSandbox(host=own_engine.host)
-        build_image_from_host(Engine(own_engine.host), packages=())
+        build_image(own_engine)
         with (
             DockerSandbox(host=own_engine.host, servers=2, patience=120) as sandbox,
             ThreadPoolExecutor(2) as executor,
@@ -402,6 +422,7 @@ class TestEngineRestarts:
             assert containers_of(Engine(own_engine.host), sandbox._pool._start._name)
 
     def test_one_that_stays_away_is_an_error_after_a_while(self, own_engine):
+        build_image(own_engine)
         with DockerSandbox(host=own_engine.host, servers=1, patience=0.5) as sandbox:
             own_engine.stop()
             try:
