@@ -264,7 +264,7 @@ def remedies(constants: Constants) -> list[dict[str, Any]]:
 def trouble(constants: Constants) -> list[dict[str, Any]]:
     """Say what nodes that fail, and tasks that take long, cost."""
     rows = []
-    tasks = 20_000
+    tasks = 100_000
     for name, work, change in (
         ("none", SEARCH, {}),
         ("each node fails once in 10 hours", SEARCH, {"failures": 0.1}),

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cluster_runs import local_cluster
 from reporting import print_table, write_results
 
 from induce.batch import run_batch
@@ -25,10 +26,10 @@ from induce.offline import send_ahead
 from induce.runs import Run, start_run
 from induce.settings import resolve_settings
 from induce.tasks import load_tasks
-from ray_jobs.cluster import connect
 
 SERVER = Path(__file__).parents[1] / "tests" / "model_server.py"
 SECONDS = 0.2
+CPUS = 2
 
 
 @contextmanager
@@ -63,11 +64,12 @@ def measure(way: str, tasks: int, samples: int, slots: int) -> dict[str, float |
     with model_server(slots) as url, tempfile.TemporaryDirectory() as folder:
         run = begin(url, Path(folder), tasks, samples, slots)
         started = time.perf_counter()
-        if way == "ordinary batch":
-            run_batch(run, "local")
-        else:
-            with run.log, connect("local") as cluster:
-                send_ahead(run, cluster)
+        with local_cluster(CPUS) as cluster:
+            if way == "ordinary batch":
+                run_batch(run, None)
+            else:
+                with run.log:
+                    send_ahead(run, cluster)
         seconds = time.perf_counter() - started
         with urllib.request.urlopen(url.removesuffix("/v1") + "/slots") as answer:  # noqa: S310 - our own
             figures = json.load(answer)

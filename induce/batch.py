@@ -272,19 +272,8 @@ def solve_here(run: Run, watch: Watch = lambda _: None, first: Sequence[str] = (
     async def solve() -> None:
         solving = open_solver(run.proposer, run.settings, run.log)
         async with solving as solver, aclosing(solver.stream(run.unfinished(first=first))) as stream:
-            async for task, solution in stream:
-                usage = solution.usage
-                ended = Ended(
-                    task.id,
-                    0,
-                    solution.outcome,
-                    programs=usage.programs,
-                    completions=usage.completions,
-                    prompt_tokens=usage.prompt_tokens,
-                    completion_tokens=usage.completion_tokens,
-                    money=usage.money,
-                )
-                tally.add(ended)
+            async for _, solution in stream:
+                tally.add(Ended.of(solution))
 
     async def mind() -> None:
         for second in itertools.count():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import platform
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ray_jobs.wording import first_line
 from sandboxes import ClusterError
 
 NAMESPACE = "induce"
@@ -54,7 +55,9 @@ class Cluster:
                 if one["Alive"]
             ]
         except Exception as error:
-            raise ClusterError(f"the cluster at {self.address} does not answer: {_line(error)}") from error
+            raise ClusterError(
+                f"the cluster at {self.address} does not answer: {first_line(error)}"
+            ) from error
         return sorted(found, key=lambda node: (not node.here, node.name, node.id))
 
 
@@ -97,8 +100,6 @@ def connect(address: str | None, *, cpus: float | None = None) -> Iterator[Clust
 
 def versions() -> tuple[str, str]:
     """Give the versions of Python and Ray on this machine."""
-    import platform  # noqa: PLC0415
-
     return platform.python_version(), str(_import_ray().__version__)
 
 
@@ -179,7 +180,7 @@ def _explained(address: str, error: Exception) -> ClusterError:
         here = "Python {} and Ray {}".format(*versions())
         return ClusterError(
             f"the cluster at {address} runs another version than this machine's {here}: use the same ones "
-            f"({_line(error)})"
+            f"({first_line(error)})"
         )
     if "unauthenticated" in lower or "authentication" in lower or "token" in lower:
         return _refused(address)
@@ -188,16 +189,11 @@ def _explained(address: str, error: Exception) -> ClusterError:
             "this machine is not part of a running cluster: start one with `ray start --head`, "
             "name one with --address HOST:PORT, or leave --address out to work on this machine alone"
         )
-    return ClusterError(f"cannot connect to the cluster at {address}: {_line(error)}")
+    return ClusterError(f"cannot connect to the cluster at {address}: {first_line(error)}")
 
 
 def _name(node: dict[str, Any]) -> str:
     return str(node.get("NodeName") or node.get("NodeManagerHostname") or node["NodeID"][:8])
-
-
-def _line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]
 
 
 def _nothing(*_: object, **__: object) -> None:
@@ -214,8 +210,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-def token_path() -> Path:
-    """Give the file that Ray reads its token from."""
-    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")

@@ -28,6 +28,7 @@ from ray_jobs.messages import Ended, Hand, Opened, Report
 from ray_jobs.metrics import RunMetrics
 from ray_jobs.progress import Progress, Tally
 from ray_jobs.signals import BatchCancelledError, cancelled
+from ray_jobs.wording import first_line
 from ray_jobs.worker import SolverWorker
 from sandboxes import ClusterError, InduceError
 
@@ -141,7 +142,7 @@ class BatchDriver:
                 for one in done:
                     one.result()
         except BaseException as error:
-            self._note("stopped", detail={"reason": _line(error), **self.progress.record()})
+            self._note("stopped", detail={"reason": _reason(error), **self.progress.record()})
             raise
         finally:
             for task in (over, *running):
@@ -172,7 +173,7 @@ class BatchDriver:
                 if failures > OPENINGS:
                     if isinstance(error.__cause__, InduceError):
                         raise error.__cause__ from None
-                    raise ClusterError(f"no worker can be kept alive: {_line(error)}") from error
+                    raise ClusterError(f"no worker can be kept alive: {_reason(error)}") from error
                 await asyncio.sleep(min(10.0, 0.2 * 2.0**failures))
 
     async def _open(self, name: str) -> Opened:
@@ -293,7 +294,7 @@ class BatchDriver:
         self._needless.pop(name, None)
         self._forget(name)
         again = [task_id for task_id in held if task_id not in finished]
-        self._note("worker lost", name, detail={"reason": _line(error), "again": again})
+        self._note("worker lost", name, detail={"reason": _reason(error), "again": again})
 
     async def _mind(self) -> None:
         """Every second: look for signals, write the timeline, tell how it goes."""
@@ -397,8 +398,8 @@ async def _asked(asked: Any, seconds: float | None = None) -> Any:
         answer.cancel()
 
 
-def _line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
+    """Say why a worker was lost, or the run stopped."""
     if isinstance(error, asyncio.CancelledError):
         return "interrupted"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else f"no answer ({type(error).__name__})")[:300]
+    return "no answer" if isinstance(error, TimeoutError) else first_line(error)

@@ -6,6 +6,7 @@ not answered are made again. So whatever is hosted must bear a call twice.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
@@ -18,6 +19,7 @@ from hypotheses.hypothesis import Completion, Solution, Trace
 from hypotheses.models.chat import ChatRequest
 from hypotheses.task import Task
 from memory import Concept, Outcome, Recalled, RecallQuery
+from ray_jobs.wording import first_line
 from sandboxes import ClusterError
 
 T = TypeVar("T")
@@ -104,24 +106,17 @@ def start_host(make: Callable[[], Any], what: str, node_id: str) -> Hosted:
     return hosted
 
 
-class _own_errors:  # noqa: N801 - a context manager that reads as a verb
+@contextlib.contextmanager
+def _own_errors(what: str) -> Iterator[None]:
     """Turn what Ray says of a failed call into the error that the call raised, or into ours."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, RayTaskError) and isinstance(error.cause, Exception):
+    try:
+        yield
+    except RayTaskError as error:
+        if isinstance(error.cause, Exception):
             raise error.cause from None
-        if isinstance(error, RayActorError):
-            raise ClusterError(f"{self._what} cannot be reached any more: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise
+    except RayActorError as error:
+        raise ClusterError(f"{what} cannot be reached any more: {first_line(error)}") from error
 
 
 class HostedLog:

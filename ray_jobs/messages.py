@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hypotheses.hypothesis import Solution
 from hypotheses.task import Task
 
 
@@ -55,6 +56,21 @@ class Ended:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     money: float = 0.0
+
+    @classmethod
+    def of(cls, solution: Solution, token: int = 0) -> Ended:
+        """Make one of a solution, without its times."""
+        usage = solution.usage
+        return cls(
+            solution.task_id,
+            token,
+            solution.outcome,
+            programs=usage.programs,
+            completions=usage.completions,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            money=usage.money,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ray_jobs.cluster import Cluster, Node, versions
+from ray_jobs.wording import last_line
 from sandboxes import ClusterError
 
 PROBE_SECONDS = 120.0
@@ -65,13 +66,13 @@ async def _ask(
     try:
         facts = await _on(node, _make_probe(tuple(modules)))
     except Exception as error:
-        return NodeReport(node, "", "", "", (f"runs nothing: {_line(error)}",))
+        return NodeReport(node, "", "", "", (f"runs nothing: {last_line(error)}",))
     problems = compare(facts, versions(), induce)
     if not problems and check is not None:
         try:
             problems = list(await _on(node, check))
         except Exception as error:
-            problems = [_line(error)]
+            problems = [last_line(error)]
     return NodeReport(node, facts["python"], facts["ray"], facts["induce"], tuple(problems))
 
 
@@ -127,9 +128,8 @@ async def _on(node: Node, function: Callable[[], Any]) -> Any:
     from ray.exceptions import RayTaskError  # noqa: PLC0415
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415
 
-    def call(
-        given: Callable[[], Any],
-    ) -> Any:  # as an argument: functions are kept where others can read them
+    # What is asked goes as an argument, and may hold secrets: functions are kept where others can read them.
+    def call(given: Callable[[], Any]) -> Any:
         return given()
 
     remote: Any = ray.remote(call)
@@ -141,9 +141,4 @@ async def _on(node: Node, function: Callable[[], Any]) -> Any:
         raise ClusterError(f"no answer within {PROBE_SECONDS:g} s") from None
     except RayTaskError as error:
         cause = error.cause
-        raise (cause if isinstance(cause, Exception) else ClusterError(_line(error))) from None
-
-
-def _line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:400]
+        raise (cause if isinstance(cause, Exception) else ClusterError(last_line(error))) from None

@@ -47,6 +47,7 @@ class SolverWorker:
         self._job: Job | None = None
         self._metrics: WorkerMetrics | None = None
         self._closing = False
+        self._turns = asyncio.Semaphore()
 
     def start(self) -> None:
         """Say that the worker has its CPUs, and its process."""
@@ -205,17 +206,7 @@ class SolverWorker:
             return Ended(task.id, token, error=str(error))
         except Exception as error:  # a mistake of ours: the driver says so, and the other tasks go on
             return Ended(task.id, token, error=f"{type(error).__name__}: {error}")
-        usage = solution.usage
-        return Ended(
-            task.id,
-            token,
-            solution.outcome,
-            programs=usage.programs,
-            completions=usage.completions,
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            money=usage.money,
-        )
+        return Ended.of(solution, token)
 
     def _tell(self, ended: Ended, received: float, begun: float, now: float) -> None:
         told = replace(ended, received=received, begun=begun, ended=now)

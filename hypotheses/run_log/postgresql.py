@@ -11,6 +11,7 @@ import functools
 import re
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
@@ -38,6 +39,8 @@ _DYING = 1.0
 _PREFIX = "induce_run_"
 _OLDEST = 13
 _TABLES = frozenset(schema.METADATA.tables)
+_MAKE_WRITERS = "CREATE TABLE IF NOT EXISTS writers (id text PRIMARY KEY, writes bigint NOT NULL)"
+"""How often each writer has written. Runs that are older do not have it, until they are written to."""
 _DEFAULTS = {
     "connect_timeout": "10",
     "keepalives_idle": "15",
@@ -91,6 +94,9 @@ class PostgreSQLDatabase(Database):
         self._guarding = False
         self._patient = patient
         self._closed = False
+        self._id = uuid.uuid4().hex
+        self._writes = 0
+        self._is_counted = False
         self._one_at_a_time = threading.Lock()
 
     @classmethod
@@ -99,8 +105,7 @@ class PostgreSQLDatabase(Database):
         with cls._opening(address, writable=True) as made:
 
             def refuse(driver: Driver) -> None:
-                there = driver.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", (made._schema,))
-                refuse_existing(made.address, there=there.fetchone() is not None)
+                refuse_existing(made.address, there=made._has_schema(driver))
 
             def work(driver: Driver) -> None:
                 refuse(driver)
@@ -114,10 +119,12 @@ class PostgreSQLDatabase(Database):
                         f"and a database with the encoding UTF8; this one has {encoding}: create another"
                     )
                 write_new(driver, schema.postgresql_statements(made._schema), run)
+                driver.execute(_MAKE_WRITERS)
+                driver.execute("INSERT INTO writers VALUES (?, 0)", (made._id,))
 
             made._patiently("start", functools.partial(made._read_once, refuse))
             made._take_guard()
-            made._once("start", work)
+            made._once("start", work, committed=made._is_ours)
         return made
 
     @classmethod
@@ -163,7 +170,7 @@ class PostgreSQLDatabase(Database):
                 driver.execute(f'DROP SCHEMA "{opened._schema}" CASCADE')
                 return int(freed)
 
-            freed = opened._once("delete", work)
+            freed = opened._once("delete", work, committed=lambda driver: not opened._has_schema(driver))
         opened.close()
         return freed
 
@@ -241,43 +248,75 @@ class PostgreSQLDatabase(Database):
             raise
         opened._patient = True
 
-    def _once(self, verb: str, work: Callable[[Driver], T], lock: str = "pg_advisory_xact_lock") -> T:
+    def _once(
+        self,
+        verb: str,
+        work: Callable[[Driver], T],
+        lock: str = "pg_advisory_xact_lock",
+        *,
+        committed: Callable[[Driver], bool] | None = None,
+    ) -> T:
         """Do work in a transaction that is committed once, under the lock of the run's epochs.
 
-        Where the connection was lost while the server committed, it is asked how that ended.
+        Where the connection was lost while the server committed, ``committed`` sees whether it did: by a
+        count of this writer's, which the transaction itself sets, unless something else is said. By the
+        transaction's own number it could not be told: a server that crashes may give one that it has not
+        written down yet to another.
         """
-        unknown: list[tuple[str, T]] = []
-        first = f"SELECT CAST(pg_current_xact_id() AS text), {lock}(?)"
-        epochs = (lock_number(self._schema, "epoch"),)
+        unknown: list[T] = []
+        first = f"SELECT {lock}(?)"
+        values: tuple[int | str, ...] = (lock_number(self._schema, "epoch"),)
 
         def attempt() -> T:
             if unknown:
-                number, done = unknown[0]
-                if self._committed(number):
-                    return done
+                with self._transaction() as driver:
+                    if (committed or self._counted)(driver):
+                        return unknown[0]
                 unknown.clear()
+            if not committed:
+                self._be_counted()
             with self._transaction() as driver:
-                number, _ = driver.execute(first, epochs).fetchone()
+                if driver.execute(first, values).fetchone() is None:
+                    raise RunLogError(f"{self.address} is damaged: it has forgotten who writes it")
                 done = work(driver)
-                unknown.append((number, done))
+                unknown.append(done)
                 self._writer.commit()
                 unknown.clear()
                 return done
 
         with self._one_at_a_time:
+            if not committed:
+                self._writes += 1
+                own = "UPDATE writers SET writes = ? WHERE id = ? RETURNING 1"
+                first = f"WITH own AS ({own}) SELECT {lock}(?) FROM own"  # noqa: S608
+                values = (self._writes, self._id, *values)
             return self._patiently(verb, attempt)
 
-    def _committed(self, number: str) -> bool:
+    def _counted(self, driver: Driver) -> bool:
+        """Whether the last write was committed; waits while the server still has it under way."""
+        row = driver.execute("SELECT writes FROM writers WHERE id = ? FOR UPDATE", (self._id,)).fetchone()
+        return row is not None and bool(row[0] == self._writes)
+
+    def _has_schema(self, driver: Driver) -> bool:
+        there = driver.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", (self._schema,))
+        return there.fetchone() is not None
+
+    def _is_ours(self, driver: Driver) -> bool:
+        """Whether the run was started by us."""
+        return self._has_schema(driver) and self._counted(driver)
+
+    def _be_counted(self) -> None:
+        """Have a row for the count."""
+        if self._is_counted:
+            return
         with self._transaction() as driver:
-            [newest] = driver.execute(
-                "SELECT CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text)"
-            ).fetchone()
-            if int(number) >= int(newest):  # the server has lost it, and counts anew
-                return False
-            [status] = driver.execute("SELECT pg_xact_status(CAST(? AS xid8))", (number,)).fetchone()
-        if status == "in progress":  # the server has not noticed yet that we are gone
-            raise _StillOpenError
-        return bool(status == "committed")
+            if driver.execute("SELECT to_regclass('writers')").fetchone()[0] is None:
+                lock = (lock_number(self._schema, "epoch"),)
+                driver.execute("SELECT pg_advisory_xact_lock(?)", lock)
+                driver.execute(_MAKE_WRITERS)
+            driver.execute("INSERT INTO writers VALUES (?, 0) ON CONFLICT DO NOTHING", (self._id,))
+            self._writer.commit()
+        self._is_counted = True
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Driver]:
@@ -305,7 +344,7 @@ class PostgreSQLDatabase(Database):
         while True:
             try:
                 return attempt()
-            except (sa.exc.SQLAlchemyError, self._fails.Error, _StillOpenError) as error:
+            except (sa.exc.SQLAlchemyError, self._fails.Error) as error:
                 if not self._passes(error) or time.monotonic() + pause > end:
                     raise RunLogError(self._explained(verb, error)) from error
             time.sleep(pause)
@@ -315,8 +354,6 @@ class PostgreSQLDatabase(Database):
         """Whether it is worth trying again."""
         if isinstance(error, sa.exc.DBAPIError):
             error = error.orig or error
-        if isinstance(error, _StillOpenError):
-            return True
         if not isinstance(error, (self._fails.OperationalError, self._fails.InterfaceError)):
             return False
         state = getattr(error, "sqlstate", None)
@@ -413,7 +450,8 @@ class PostgreSQLDatabase(Database):
                 f"{self.address} is no run log of induce, or is damaged: it has no schema version"
             )
         refuse_newer(self.address, rows[0][0], schema.SCHEMA_VERSION)
-        if {(name, _letter(kind)) for name, kind in found} != {(table, "r") for table in _TABLES}:
+        tables = {(name, _letter(kind)) for name, kind in found} - {("writers", "r")}
+        if tables != {(table, "r") for table in _TABLES}:
             raise RunLogError(f"{self.address} is no run log of induce: it has other tables or views")
 
     def _read_once(self, work: Callable[[Driver], T]) -> T:
@@ -423,13 +461,6 @@ class PostgreSQLDatabase(Database):
     def _refuse_if_closed(self) -> None:
         if self._closed:
             raise RunLogError(f"the run log {self.address} is closed")
-
-
-class _StillOpenError(Exception):
-    """A transaction whose connection was lost has not ended yet."""
-
-    def __str__(self) -> str:
-        return "the connection was lost in the middle, and the server does not say whether it wrote"
 
 
 def _being_written(address: str) -> RunLogError:

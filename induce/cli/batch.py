@@ -15,6 +15,7 @@ from hypotheses.selection import SelectionRule
 from induce.batch import BatchEnd, Outlook, plan_batch, run_batch, solve_here, write_results
 from induce.cli.dashboard import Dashboard
 from induce.cli.estimate import show_estimate
+from induce.cli.loading import open_tasks
 from induce.cli.options import (
     Format,
     Json,
@@ -26,7 +27,7 @@ from induce.cli.options import (
     SkipBad,
     Source,
 )
-from induce.cli.output import BadTasks, console, error_console, print_json, print_line
+from induce.cli.output import console, error_console, print_json, print_line
 from induce.cli.solve import limits_of, resume
 from induce.estimate import Estimate, estimate
 from induce.offline import check_offline
@@ -34,7 +35,6 @@ from induce.runs import Run, mark_as_batch, run_address, start_run
 from induce.sandboxing import open_sandbox
 from induce.settings import MemoryMode, Settings, resolve_settings
 from induce.solution_view import render_line
-from induce.tasks import TaskSet, load_tasks
 from induce.wiring import choose_proposer, make_proposer
 from ray_jobs.signals import CANCEL
 from sandboxes import InduceError, RunLogError
@@ -72,7 +72,9 @@ Recipe = Annotated[
 ]
 ProposerChoice = Annotated[
     str | None,
-    typer.Option("--proposer", help="Instead of a recipe: search, recall, or recorded:TRANSCRIPT."),
+    typer.Option(
+        "--proposer", help="Instead of a recipe: search, recall, gnn-compiled, or recorded:TRANSCRIPT."
+    ),
 ]
 Limits = Annotated[
     list[str] | None,
@@ -155,7 +157,7 @@ def run(
             raise typer.BadParameter("it needs Ray; leave one of the two out", param_hint="--offline")
         spec, chosen = choose_proposer(settings, proposer)
         check_offline(make_proposer(spec, chosen).recipe, chosen)  # before there is a run
-    loaded = _load(tasks, task_format, shots, output_column, skip_bad=skip_bad)
+    loaded = open_tasks(tasks, task_format, shots, output_column, skip_bad=skip_bad)
     if no_ray:
         open_sandbox(settings.sandbox).close()
     count = sum(1 for _ in loaded)  # reads every task once, so that a bad one stops us before work is spent
@@ -205,7 +207,7 @@ def plan(
         recipe,
         proposer,
     )
-    loaded = _load(tasks, task_format, shots, output_column, skip_bad=skip_bad)
+    loaded = open_tasks(tasks, task_format, shots, output_column, skip_bad=skip_bad)
     spec, settings = choose_proposer(settings, proposer)
     wired = make_proposer(spec, settings)
     expected = estimate(wired, settings, loaded)
@@ -391,18 +393,6 @@ def _settings(flags: dict[str, dict[str, Any]], recipe: str | None, proposer: st
         memory = settings.memory.model_copy(update={"mode": "frozen"})
         settings = settings.model_copy(update={"memory": memory})
     return settings
-
-
-def _load(
-    tasks: str, task_format: str | None, shots: int | None, output_column: str | None, *, skip_bad: bool
-) -> TaskSet:
-    return load_tasks(
-        tasks,
-        format=task_format,
-        shots=shots,
-        output_column=output_column,
-        skip_bad=BadTasks() if skip_bad else None,
-    )
 
 
 def _open(run: str) -> RunLog:

@@ -159,13 +159,16 @@ def test_a_memory_is_frozen_unless_it_is_said(induce_command, small_tasks, tmp_p
 
 
 @pytest.fixture
-def own_token(tmp_path, monkeypatch):
-    """A Ray of this machine's own needs a token, and this process is to read it anew."""
+def own_token(tmp_path):
+    """A Ray of this machine's own needs a token, and this process is to read it anew, then and afterwards."""
     from ray._private.authentication_test_utils import reset_auth_token_state
 
     (tmp_path / "token").write_text("0" * 32)
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+        reset_auth_token_state()
+        yield
     reset_auth_token_state()
 
 

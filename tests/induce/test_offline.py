@@ -26,7 +26,6 @@ from ray_jobs.cluster import Cluster, connect
 from sandboxes import ClusterError, InduceError
 
 pytestmark = [
-    pytest.mark.slow,  # some minutes, in a process of its own: Ray reads its token once
     pytest.mark.xdist_group("ray"),
     pytest.mark.timeout(300),
     # Of Ray's own making, as it loads and as it opens its logs.
@@ -156,10 +155,11 @@ def test_a_batch_begins_with_it_and_is_told_how_it_goes(begin, local_ray):
         fetched = send_ahead(run, local_ray, told.append)
         began, *rest = run.log.events(None)
         run.log.close()
-    assert told == [str(fetched)] == ["sent ahead: 3 tasks, 9 completions, " + told[0].rsplit(", ")[-1]]
+    last = told[-1]  # on a slow machine it is told before, too
+    assert last == str(fetched) == "sent ahead: 3 tasks, 9 completions, " + last.rsplit(", ")[-1]
     assert began.what == BATCH
-    assert [one.what for one in rest] == ["progress"]
-    assert rest[0].detail["sent_ahead"]["completions"] == 9
+    assert {one.what for one in rest} == {"progress"}
+    assert rest[-1].detail["sent_ahead"]["completions"] == 9
 
 
 def test_who_cancels_the_run_stops_it_though_the_model_hangs(begin, local_ray):

@@ -13,11 +13,11 @@ from ray_jobs.serving.plan import plan_cluster
 from ray_jobs.serving.serve_api import ServeApi
 from sandboxes.errors import ClusterError
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all, not one for each process
+
 OTHER = """
 import os
 from ray import serve
-
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all, not one for each process
 
 @serve.deployment(ray_actor_options={"num_cpus": 0.1})
 class Other:
@@ -55,7 +55,6 @@ def models(head, **model):
     )
 
 
-@pytest.mark.slow  # beside other clusters on two cores, its proxy may not learn of the routes in time
 def test_models_come_and_go_beside_another_application(head, api):
     other = {
         "name": "other",

@@ -269,6 +269,21 @@ class TestAServerThatGoesAway:
             with pytest.raises(RunLogError, match="is being written by another process"):
                 RunLog.open(lone_address, read_only=False)
 
+    def test_and_may_have_forgotten_a_transaction_whose_number_another_one_gets(self, server, lone_address):
+        with RunLog.create(lone_address, INFO) as log, RunLog.join(lone_address, log.epoch) as joined:
+            log.note([Event(0.0, "mine")])
+            joined.note([Event(0.0, "theirs")])
+
+            def crash():
+                server.stop("immediate")
+                server.start()
+                for moment in range(1, 6):
+                    joined.note([Event(float(moment), "theirs")])
+
+            log._database._writer = _Crashing(log._database._writer, crash)
+            log.note([Event(1.0, "mine")])
+            assert [event.time for event in log.events() if event.what == "mine"] == [0.0, 1.0]
+
     def test_is_given_up_in_the_end(self, server, lone_address, monkeypatch):
         monkeypatch.setattr(PostgreSQLDatabase, "patience", 0.3)
         with RunLog.create(lone_address, INFO) as log:
@@ -309,6 +324,19 @@ class TestAnAnswerThatIsLost:
         tokens = losing.lease(["one", "two"], "me")
         assert rows(losing.address, "SELECT id FROM leases ORDER BY id") == [(token,) for token in tokens]
 
+    def test_of_a_run_that_is_older_than_the_count(self, server_log):
+        """Runs were written without it; whoever goes on with one makes it."""
+        with server_log() as log:
+            address = log.address
+        with on_server(address) as connection:
+            connection.exec_driver_sql("DROP TABLE writers")
+        with RunLog.open(address, read_only=False) as log, RunLog.join(address, log.epoch) as joined:
+            for own in (log, joined):
+                own.note([Event(0.0, "begun")])
+                own._database._writer = _Losing(own._database._writer)
+                own.note([Event(1.0, "once")])
+            assert [event.what for event in log.events()] == ["begun", "once"] * 2
+
     def test_before_the_server_committed_it_is_written_again(self, losing):
         losing._database._writer.commits = False
         losing.note([Event(1.0, "once")])
@@ -332,6 +360,20 @@ class _Losing:
         with contextlib.suppress(Exception):
             self._connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         self._connection.execute("SELECT 1")
+
+
+class _Crashing:
+    """A connection whose server crashes before it commits."""
+
+    def __init__(self, connection, crash):
+        self._connection, self._crash = connection, crash
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+    def commit(self):
+        self._crash()
+        self._connection.commit()
 
 
 def test_a_run_whose_tables_are_a_strangers_is_not_opened(server_address):
