@@ -11,6 +11,7 @@
     ├── RunLogError             a run log cannot be read, written, or does not fit its tasks
     │   └── FencedError         a writer of a run was replaced
     ├── SettingsError           a setting has a value that makes no sense
+    ├── AlgorithmError          an algorithm cannot be compiled, or a graph is beyond its network's bounds
     └── ClusterError            a cluster cannot be reached, or broke a promise
 
 Every message is one line that names the cause and the cure.
@@ -49,6 +50,10 @@ class RunLogError(InduceError):
 
 class SettingsError(InduceError):
     """A setting has a value that makes no sense."""
+
+
+class AlgorithmError(InduceError):
+    """An algorithm cannot be compiled into a network, or a graph is beyond what the network is exact for."""
 
 
 class ClusterError(InduceError):
