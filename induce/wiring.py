@@ -100,7 +100,9 @@ def choose_proposer(settings: Settings, proposer: str | None = None) -> tuple[st
 
 
 def make_proposer(spec: str, settings: Settings) -> WiredProposer:
-    """Make the proposer that ``spec`` names: ``search``, ``recall``, ``recorded:FILE`` or ``recipe:NAME``.
+    """Make the proposer that ``spec`` names.
+
+    That is ``search``, ``recall``, ``gnn-compiled``, ``recorded:FILE`` or ``recipe:NAME``.
 
     Where a memory is in use, ``search`` and recipes try remembered programs first.
 
@@ -112,6 +114,8 @@ def make_proposer(spec: str, settings: Settings) -> WiredProposer:
         return _with_recall(_search(settings), settings)
     if spec == "recall":
         return _recall(settings)
+    if spec == "gnn-compiled":
+        return _compiled_networks()
     if kind == "recorded" and argument:
         return _recorded(ModelSource.parse(spec), settings)
     if kind == "recipe" and argument:
@@ -129,7 +133,8 @@ def make_proposer(spec: str, settings: Settings) -> WiredProposer:
         make = _guided_search if recipe.propose and recipe.propose.what == "term" else _of_recipe
         return _with_recall(make(spec, recipe, settings, ModelSource.parse(settings.model.address)), settings)
     raise ProposerError(
-        f"there is no proposer {spec!r}; there are `search`, `recall`, `recorded:TRANSCRIPT` and the recipes"
+        f"there is no proposer {spec!r}; there are `search`, `recall`, `gnn-compiled`, `recorded:TRANSCRIPT` "
+        "and the recipes"
     )
 
 
@@ -225,6 +230,17 @@ def _search(settings: Settings) -> WiredProposer:
         concurrency=1,  # one keeps a core busy; a second would only halve its share of the budget
     )
     return WiredProposer("search", config, connect)
+
+
+def _compiled_networks() -> WiredProposer:
+    from hypotheses.compiled_networks import CompiledNetworksProposer, how_many  # noqa: PLC0415  numpy
+
+    @asynccontextmanager
+    async def connect(_around: Surroundings) -> AsyncIterator[Parts]:
+        yield Parts(CompiledNetworksProposer())
+
+    config = SolverConfig(samples=how_many(), rounds=1)
+    return WiredProposer("gnn-compiled", config, connect)
 
 
 def _of_recipe(spec: str, recipe: Recipe, settings: Settings, source: ModelSource) -> WiredProposer:

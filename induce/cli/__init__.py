@@ -14,6 +14,7 @@ from induce.cli import (
     cluster,
     doctor,
     evaluate,
+    gnn,
     memory,
     model,
     recipes,
@@ -45,6 +46,7 @@ app.add_typer(batch.app, name="batch")
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(memory.app, name="memory")
+app.add_typer(gnn.app, name="gnn")
 app.add_typer(model.app, name="model")
 app.add_typer(sandbox.app, name="sandbox")
 app.add_typer(settings.app, name="settings")

@@ -10,7 +10,7 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="TASKS",
-        help="A file, a folder, or a set of ARC-AGI: arc1:training, arc2:evaluation, arc1:007bbfb7 …",
+        help="A file, a folder, or a set: arc1:training, arc2:evaluation, arc1:007bbfb7, graph:bfs/d …",
     ),
 ]
 Format = Annotated[

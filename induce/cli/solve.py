@@ -18,6 +18,7 @@ from hypotheses.models.store import CompletionStore
 from hypotheses.run_log import RunLog
 from hypotheses.selection import SelectionRule
 from induce.cli.estimate import show_estimate
+from induce.cli.loading import open_tasks
 from induce.cli.options import (
     Details,
     Format,
@@ -38,7 +39,6 @@ from induce.runs import Run, is_batch, resume_run, run_address, start_run
 from induce.sandboxing import open_sandbox
 from induce.settings import BudgetSettings, MemoryMode, resolve_settings
 from induce.solution_view import render_line, render_solution, solution_record
-from induce.tasks import load_tasks
 from induce.wiring import choose_proposer, make_proposer, open_solver
 from sandboxes import ModelError, SandboxError
 
@@ -134,13 +134,7 @@ def solve(
     if recipe is not None:
         # The one that is named, not induce.toml's own.
         settings = settings.model_copy(update={"recipe": None})
-    loaded = load_tasks(
-        tasks,
-        format=task_format,
-        shots=shots,
-        output_column=output_column,
-        skip_bad=BadTasks() if skip_bad else None,
-    )
+    loaded = open_tasks(tasks, task_format, shots, output_column, skip_bad=skip_bad)
     if dry_run:
         spec, settings = choose_proposer(settings, proposer)
         show_estimate(estimate(make_proposer(spec, settings), settings, loaded), json=json)

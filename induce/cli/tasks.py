@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from induce.cli.loading import open_tasks
 from induce.cli.options import Format, Json, OutputColumn, Shots, SkipBad, Source
-from induce.cli.output import BadTasks, console, print_json
+from induce.cli.output import console, print_json
 from induce.render import render_task, visible
-from induce.tasks import TaskSet, load_tasks
 from induce.tasks.own import own_record, own_schema
 from sandboxes import TaskFormatError
 
@@ -41,7 +41,7 @@ def list_tasks(
       induce tasks list benchmark/ --skip-bad
     """
     out = console()
-    loaded = _load(tasks, task_format, shots, output_column, skip_bad)
+    loaded = open_tasks(tasks, task_format, shots, output_column, skip_bad=skip_bad)
     if not as_json:
         _print_row(out, [name for name, _ in _COLUMNS], style="bold")
     for task in loaded:
@@ -82,7 +82,7 @@ def show(
     out = console()
     wanted = set(ids or ())
     shown = 0
-    for labelled in _load(tasks, task_format, shots, output_column, skip_bad).labelled():
+    for labelled in open_tasks(tasks, task_format, shots, output_column, skip_bad=skip_bad).labelled():
         if ids and labelled.task.id not in wanted:
             continue
         wanted.discard(labelled.task.id)
@@ -109,18 +109,6 @@ def schema() -> None:
       induce tasks schema > own-tasks.schema.json
     """
     typer.echo(json.dumps(own_schema(), indent=2))
-
-
-def _load(
-    tasks: str, task_format: str | None, shots: int | None, output_column: str | None, skip_bad: bool
-) -> TaskSet:
-    return load_tasks(
-        tasks,
-        format=task_format,
-        shots=shots,
-        output_column=output_column,
-        skip_bad=BadTasks() if skip_bad else None,
-    )
 
 
 def _print_row(out: Console, cells: list[str], style: str = "") -> None:

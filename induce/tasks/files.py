@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from induce.tasks.arc import ArcReader
+from induce.tasks.graph import GraphReader
 from induce.tasks.jsontext import parse_json, read_bytes, unreadable
 from induce.tasks.labelled import LabelledTask, Reader, ReadOptions
 from induce.tasks.messages import place
@@ -30,6 +31,7 @@ READERS: tuple[Reader, ...] = (
     QiuReader(),
     MirShotsReader(),
     MirParquetReader(),
+    GraphReader(),
     OwnReader(),
     SpreadsheetReader(),
 )

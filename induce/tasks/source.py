@@ -11,6 +11,7 @@ from typing import Protocol
 from hypotheses.task import Task
 from induce.tasks.arc_agi import ArcAgi
 from induce.tasks.files import TaskFiles
+from induce.tasks.graph_sets import GraphSet
 from induce.tasks.labelled import LabelledTask, ReadOptions
 from induce.tasks.messages import shorten, visible
 from sandboxes import TaskFormatError
@@ -31,6 +32,10 @@ class _Origin(Protocol):
     def digests(self) -> Iterator[tuple[str, bytes]]:
         """Yield a name and the SHA-256 of each part that the tasks are read from."""
         ...
+
+
+_SETS = (ArcAgi, GraphSet)
+"""What a source may name in place of a path."""
 
 
 class TaskSet:
@@ -55,7 +60,7 @@ class TaskSet:
 
     @property
     def source(self) -> str:
-        """The absolute path, or the spec of an ARC-AGI set."""
+        """The absolute path, or the spec of a set."""
         return self._origin.source
 
     @property
@@ -124,7 +129,7 @@ def load_tasks(
     output_column: str | None = None,
     skip_bad: Callable[[TaskFormatError], None] | None = None,
 ) -> TaskSet:
-    """Open a file or folder of tasks, or a set of ARC-AGI such as ``arc1:training`` or ``arc2:007bbfb7``.
+    """Open a file or folder of tasks, or a set such as ``arc1:training`` or ``graph:bfs/d?size=8``.
 
     ``format`` names the format where it cannot be told by name and content; ``shots`` is how many examples to
     show, for benchmarks that carry many; ``output_column`` names a spreadsheet's column of outputs (default:
@@ -137,10 +142,13 @@ def load_tasks(
         raise TaskFormatError(f"shots must be at least 1, not {shots}")
     options = ReadOptions(shots, output_column)
     origin: _Origin
-    if isinstance(source, str) and ArcAgi.matches(source):
+    named = next((one for one in _SETS if isinstance(source, str) and one.matches(source)), None)
+    if isinstance(source, str) and named is not None:
         if (format, options) != (None, ReadOptions()):
-            raise TaskFormatError(f"{source}: needs no format, shots or output column; leave them out")
-        origin = ArcAgi(source)
+            raise TaskFormatError(
+                f"{visible(source)}: needs no format, shots or output column; leave them out"
+            )
+        origin = named(source)
     else:
         origin = TaskFiles(Path(source).absolute(), format, options)
     if not _is_utf8(origin.source):

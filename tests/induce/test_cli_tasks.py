@@ -94,7 +94,9 @@ def test_show_only_what_is_named_or_the_first_few():
     )
 
 
-@pytest.mark.parametrize("source", ["qiu.jsonl", "mir.jsonl", "own.jsonl", "grids", "people.csv", "prose"])
+@pytest.mark.parametrize(
+    "source", ["qiu.jsonl", "mir.jsonl", "graph.jsonl", "own.jsonl", "grids", "people.csv", "prose"]
+)
 def test_show_as_json_is_the_own_format(tmp_path: Path, source: str):
     path = tmp_path / "own.jsonl"
     path.write_text(run("show", DATA / source, "--json", "--answers").stdout)
