@@ -2,10 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHMARKS := list_functions_replay selection model_saturation search_lists sandboxes sandbox_loaded ten_thousand_tasks sygus_strings
+BENCHMARKS := list_functions_replay selection model_saturation search_lists sandboxes sandbox_loaded ten_thousand_tasks sygus_strings gnn
 export INDUCE_RUNS__DIRECTORY ?= .induce/runs
 
-.PHONY: help demo test test-vllm smoke check install soak benchmarks pythons clean
+.PHONY: help demo test test-vllm gnn smoke check install soak benchmarks pythons clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -38,6 +38,9 @@ check: $(VENV)/developed  ## formatting, lint, types, floors
 
 install: $(VENV)/developed  ## make .venv with the development tools, and the pre-commit hooks
 	$(BIN)/pre-commit install
+
+gnn: $(VENV)/developed  ## PyTorch and ONNX too, for the tests that skip without them: make gnn TORCH=torch==VERSION
+	$(BIN)/pip install --quiet $(or $(TORCH),torch) --editable ".[gnn]"
 
 test-vllm: $(VENV)/developed  ## the tests against a real vLLM: make test-vllm VLLM_PYTHON=… MODEL_DIR=…
 	VLLM_PYTHON="$(VLLM_PYTHON)" MODEL_DIR="$(MODEL_DIR)" $(BIN)/pytest -m vllm -o timeout=1800
